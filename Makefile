@@ -1,0 +1,72 @@
+# Set-up is part of each command: the environment is made and kept in step with the lock whenever a target needs it.
+PYTHON ?= $(shell command -v python3.12 || command -v python3.13 || command -v python3.11 || command -v python3)
+UV_VERSION := 0.13.8
+VENV := .venv
+STATE := .bigdata
+# Enters the project's environment: .venv on PATH, Airflow's home and configuration in .bigdata/
+ENTER := eval "$$($(VENV)/bin/bigdata env)"
+SHELL := /bin/bash
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format ui down clean lock bench check-python up
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(STATE)/airflow/.migrated ## the main job, titanic_etl, on embedded Kafka, S3 and Spark; shows its result
+	@$(ENTER) && bigdata local up && bigdata run titanic_etl $(ARGS)
+
+test: $(VENV)/.dev $(STATE)/airflow/.migrated ## all tests that need no cluster
+	@$(ENTER) && python -m pytest -m 'not cluster' $(ARGS)
+
+lint: $(VENV)/.dev ## ruff, mypy
+	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
+
+format: $(VENV)/.dev ## let ruff format and fix
+	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
+
+ui: $(STATE)/airflow/.migrated ## Airflow in the browser, with these DAGs, on this machine
+	@$(ENTER) && bigdata local up kafka s3 history && bigdata ui
+
+up: $(VENV)/.run ## start the embedded Kafka and S3
+	@$(ENTER) && bigdata local up
+
+down: ## stop everything that was started
+	@if [ -x $(VENV)/bin/bigdata ]; then $(ENTER) && bigdata local down; fi
+
+clean: down ## remove everything the project made, with its data
+	rm -rf $(STATE) $(VENV)
+
+bench: $(VENV)/.dev $(STATE)/airflow/.migrated ## side-by-side benchmarks; each prints a ratio
+	@$(ENTER) && bigdata local up && for file in bench/*.py; do python $$file || exit 1; done
+
+lock: ## resolve the dependencies anew
+	$(VENV)/bin/uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	    --custom-compile-command "make lock" --upgrade -o requirements.lock
+	$(VENV)/bin/uv pip compile -q pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+	    --custom-compile-command "make lock" --upgrade -c requirements.lock -o requirements-dev.lock
+
+check-python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || \
+	    { echo "Python 3.11 to 3.13 is needed, found: $$($(PYTHON) --version 2>&1). Say which: make PYTHON=/path/to/python3.12 ..." >&2; exit 1; }
+
+$(VENV)/bin/uv: | check-python
+	@echo "Making the environment in $(VENV) (once)"
+	@$(PYTHON) -m venv --clear $(VENV) && $(VENV)/bin/python -m pip install -q uv==$(UV_VERSION)
+
+$(VENV)/.run: requirements.lock pyproject.toml | $(VENV)/bin/uv
+	@echo "Installing from requirements.lock (the first time: about 450 MB, some minutes)"
+	@VIRTUAL_ENV=$(VENV) $(VENV)/bin/uv pip install -q --require-hashes -r requirements.lock
+	@VIRTUAL_ENV=$(VENV) $(VENV)/bin/uv pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.run
+	@VIRTUAL_ENV=$(VENV) $(VENV)/bin/uv pip install -q --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(STATE)/airflow/.migrated: $(VENV)/.run
+	@echo "Preparing Airflow's database in $(STATE)/airflow"
+	@mkdir -p $(STATE)/airflow && $(ENTER) && airflow db migrate > $(STATE)/airflow/migrate.log 2>&1 || \
+	    { tail -20 $(STATE)/airflow/migrate.log >&2; exit 1; }
+	@touch $@

@@ -1,0 +1,116 @@
+"""### Titanic, end to end
+
+Lands the passenger list in the raw bucket, turns it into typed Parquet with Spark, checks every row, sends each
+passenger to Kafka, reads them back, and reports who survived.
+
+| task | does | fails when |
+|---|---|---|
+| `land` | copies `source` into the raw bucket | the source or a bucket cannot be read or written |
+| `transform` | SparkApplication `titanic_etl.yaml`: CSV to Parquet, bad rows to a rejects dataset | the header is wrong, or more than `max_reject_ratio` of the rows are bad |
+| `quality` | rows in = rows out + rejected; unique ids; plausible values | a count or a value is off |
+| `send` | one record a passenger, keyed by PassengerId | any record is not acknowledged |
+| `verify` | reads the topic back | a record is lost or doubled |
+| `report` | survivors by sex and class: table, plot, XCom | |
+| `summarize` | where everything is | |
+
+Where the Spark part runs is `[bigdata] runtime`: on this machine (`local`), or on a cluster (`native`, `kubernetes`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import Asset, Metadata, Param, dag, get_current_context, task
+
+from bigdata.operators.spark_application import SparkApplicationOperator
+from bigdata.settings import load
+
+settings = load()
+
+RAW = Asset("titanic_raw", uri="s3://titanic-raw/titanic/titanic.csv")
+CURATED = Asset("titanic_curated", uri="s3://titanic-curated/titanic")
+EVENTS = Asset("titanic_passengers", uri="kafka://titanic.passengers")
+
+
+@dag(
+    schedule=None,
+    catchup=False,
+    max_active_runs=1,
+    doc_md=__doc__,
+    tags=["titanic", "spark", "kafka"],
+    template_searchpath=[str(settings.jobs_root)],
+    params={
+        "source": Param(
+            "data/titanic.csv",
+            type="string",
+            minLength=1,
+            description="The passenger list: a path in the repository, or a file://, http(s):// or s3:// URL.",
+        ),
+        "raw_bucket": Param("titanic-raw", type="string", minLength=3, description="Bucket the source lands in."),
+        "curated_bucket": Param("titanic-curated", type="string", minLength=3, description="Bucket of the Parquet."),
+        "topic": Param("titanic.passengers", type="string", pattern=r"^[a-zA-Z0-9._-]{1,249}$"),
+        "partitions": Param(3, type="integer", minimum=1, description="Partitions of the topic when it is created."),
+        "max_reject_ratio": Param(
+            0.1, type="number", minimum=0, maximum=1, description="Share of bad rows above which the run fails."
+        ),
+    },
+)
+def titanic_etl() -> None:
+    """Declare what runs after what."""
+
+    @task(outlets=[RAW])
+    def land(params: dict[str, Any]) -> Any:
+        from bigdata.titanic import tasks
+
+        landed = tasks.land(settings, params)
+        yield Metadata(RAW, {"rows": landed["rows"], "sha256": landed["sha256"]})
+        return landed
+
+    transform = SparkApplicationOperator(task_id="transform", application_file="titanic_etl.yaml")
+
+    @task(outlets=[CURATED])
+    def quality(params: dict[str, Any], landed: dict[str, Any]) -> Any:
+        from bigdata.titanic import tasks
+
+        checked = tasks.check_quality(settings, params, landed)
+        yield Metadata(CURATED, checked)
+        return checked
+
+    @task
+    def send(params: dict[str, Any]) -> dict[str, Any]:
+        from bigdata.titanic import tasks
+
+        ti = get_current_context()["ti"]
+        return tasks.send(settings, params, delivery=f"{ti.dag_id}/{ti.run_id}/{ti.try_number}")
+
+    @task(outlets=[EVENTS])
+    def verify(receipt: dict[str, Any]) -> Any:
+        from bigdata.titanic import tasks
+
+        verified = tasks.verify(settings, receipt)
+        yield Metadata(EVENTS, verified)
+        return verified
+
+    @task
+    def report(params: dict[str, Any]) -> dict[str, Any]:
+        from bigdata.titanic import tasks
+
+        return tasks.report(settings, params)
+
+    @task
+    def summarize(params: dict[str, Any], **results: Any) -> str:
+        from bigdata.titanic import tasks
+
+        return tasks.summarize(settings, params, **results)
+
+    landed = land()
+    checked = quality(landed=landed)
+    receipt = send()
+    verified = verify(receipt)
+    reported = report()
+    landed >> transform >> checked >> receipt
+    verified >> reported
+    summarize(landed=landed, receipt=receipt, verified=verified, reported=reported)
+
+
+titanic_etl()

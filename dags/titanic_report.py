@@ -1,0 +1,63 @@
+"""### Titanic report
+
+The smallest useful DAG: reads the passenger list, counts survivors, counts them by sex, and ends with a shell command.
+Plain TaskFlow, no Spark, no services.
+"""
+
+from __future__ import annotations
+
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.sdk import Asset, Param, dag, task
+
+from bigdata.settings import load
+
+settings = load()
+
+REPORT = Asset("titanic_report")
+
+
+@dag(
+    schedule=None,
+    catchup=False,
+    doc_md=__doc__,
+    tags=["titanic", "taskflow"],
+    params={
+        "source": Param(
+            "data/titanic.csv", type="string", minLength=1, description="A CSV file in the repository, separated by ;"
+        )
+    },
+)
+def titanic_report() -> None:
+    """Declare what runs after what."""
+
+    @task
+    def read_passengers(params: dict[str, str]) -> list[dict[str, str]]:
+        from bigdata.titanic.passengers import read_csv
+
+        return read_csv(settings.project_dir / params["source"], ["Sex", "Survived"])
+
+    @task
+    def count_survivors(passengers: list[dict[str, str]]) -> int:
+        return sum(passenger["Survived"] == "1" for passenger in passengers)
+
+    @task
+    def count_by_sex(passengers: list[dict[str, str]]) -> dict[str, int]:
+        from collections import Counter
+
+        return dict(Counter(passenger["Sex"] for passenger in passengers if passenger["Survived"] == "1"))
+
+    passengers = read_passengers()
+    survivors, by_sex = count_survivors(passengers), count_by_sex(passengers)
+    BashOperator(
+        task_id="say",
+        bash_command='echo "$SURVIVORS passengers survived, by sex: $BY_SEX"',
+        env={
+            "SURVIVORS": "{{ ti.xcom_pull(task_ids='count_survivors') }}",
+            "BY_SEX": "{{ ti.xcom_pull(task_ids='count_by_sex') }}",
+        },
+        append_env=True,
+        outlets=[REPORT],
+    ) << [survivors, by_sex]
+
+
+titanic_report()

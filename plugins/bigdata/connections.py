@@ -1,0 +1,88 @@
+"""Airflow connections as the plain values that the core takes. The only place where connections are read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bigdata.errors import ConfigError, StackError
+from bigdata.kafka.config import KafkaConfig
+from bigdata.storage.objects import ObjectStore
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
+# Keys that people give Secrets with AWS credentials, and where an Airflow connection keeps the same.
+_AWS_FIELDS = {
+    "aws_access_key_id": "login",
+    "access_key_id": "login",
+    "access_key": "login",
+    "aws_secret_access_key": "password",
+    "secret_access_key": "password",
+    "secret_key": "password",
+}
+_FIELDS = ("login", "password", "host", "schema", "port")
+
+
+def object_store(conn_id: str) -> ObjectStore:
+    """S3 by an ``aws`` connection; role, profile and instance credentials are resolved by the Amazon provider's hook.
+
+    :raises StackError: there is no such connection.
+    """
+    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+
+    connection = get(conn_id)
+    region = connection.extra_dejson.get("region_name") or "us-east-1"
+    endpoint = connection.extra_dejson.get("endpoint_url") or ""
+    if connection.login:
+        token = connection.extra_dejson.get("aws_session_token") or ""
+        return ObjectStore(endpoint, region, connection.login, connection.password or "", token)
+    found = S3Hook(aws_conn_id=conn_id).get_credentials(region_name=region)
+    return ObjectStore(endpoint, region, found.access_key or "", found.secret_key or "", found.token or "")
+
+
+def kafka(conn_id: str) -> KafkaConfig:
+    """Kafka by a connection in the Kafka provider's form: all options in the extra, by Kafka's own names.
+
+    :raises StackError: there is no such connection.
+    :raises ConfigError: an option is missing or not known.
+    """
+    return KafkaConfig.from_properties(f"connection {conn_id}", get(conn_id).extra_dejson)
+
+
+def get(conn_id: str) -> Connection:
+    """Read a connection.
+
+    :raises StackError: it is defined nowhere.
+    """
+    from airflow.sdk import Connection
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    try:
+        return Connection.get(conn_id)
+    except AirflowNotFoundException as error:
+        raise StackError(
+            conn_id,
+            "there is no such Airflow connection",
+            "The embedded stack defines aws_default and kafka_default: bigdata local up",
+        ) from error
+
+
+def secret_value(secret_connections: dict[str, str], secret: str, key: str) -> str:
+    """Look a Kubernetes Secret's key up in the Airflow connection that stands for the Secret outside a cluster.
+
+    The connection is the one that ``[bigdata] secret_connections`` names, else the Secret's own name with ``_`` for
+    ``-``. The key is a field (login, password, host, schema, port), the usual name of an AWS credential, or a key
+    of the extra.
+
+    :raises ConfigError: the connection has nothing under that key.
+    """
+    conn_id = secret_connections.get(secret, secret.replace("-", "_"))
+    connection = get(conn_id)
+    name = key.lower().replace("-", "_")
+    field = _AWS_FIELDS.get(name, name)
+    value: Any = getattr(connection, field, None) if field in _FIELDS else None
+    if value is None:
+        value = connection.extra_dejson.get(key, connection.extra_dejson.get(name))
+    if value is None:
+        raise ConfigError(f"Secret {secret}, key {key}: connection {conn_id} has no such field and no such extra")
+    return str(value)

@@ -1,0 +1,1 @@
+"""Kafka with kafka-python: topics, producing with proof, consuming with commit after success. Airflow-free."""

@@ -1,0 +1,50 @@
+"""What Airflow learns of this package: its configuration section, shown by ``airflow config list``, and its links."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bigdata import __version__
+
+
+def _option(description: str, default: str, example: str | None = None) -> dict[str, Any]:
+    return {
+        "description": description,
+        "version_added": __version__,
+        "type": "string",
+        "example": example,
+        "default": default,
+    }
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Entry point ``apache_airflow_provider``."""
+    return {
+        "package-name": "airflow-bigdata",
+        "name": "Bigdata",
+        "description": "Spark, Kafka and Flink: one DAG, one manifest, on a laptop, on Kubernetes and on EKS.",
+        "config": {
+            "bigdata": {
+                "description": "Where SparkApplications run and what they find there.",
+                "options": {
+                    "runtime": _option("Where SparkApplications run: local, native or kubernetes.", "local"),
+                    "project_dir": _option("The checkout. Empty: the folder above [core] dags_folder.", ""),
+                    "jobs_root": _option("Spark programs and manifests. Empty: <project_dir>/spark_jobs.", ""),
+                    "image_jobs_root": _option("Where the Spark image keeps jobs_root.", "/opt/spark/jobs"),
+                    "state_dir": _option("Everything made at run time. Empty: <project_dir>/.bigdata.", ""),
+                    "namespace": _option("Namespace of applications that name none.", "default"),
+                    "s3_conn_id": _option("Connection to the S3 API.", "aws_default"),
+                    "kafka_conn_id": _option("Connection to Kafka.", "kafka_default"),
+                    "kubernetes_conn_id": _option("Connection to the cluster.", "kubernetes_default"),
+                    "secret_connections": _option(
+                        "Outside a cluster: which connection stands for which Kubernetes Secret, as JSON.",
+                        '{"aws-credentials": "aws_default"}',
+                    ),
+                    "history_server_url": _option("Spark history server, for links to ended applications.", ""),
+                    "kafka_port": _option("Port of the embedded broker; 0: any free one.", "0"),
+                    "s3_port": _option("Port of the embedded S3; 0: any free one.", "0"),
+                    "ivy_settings": _option("ivysettings.xml that resolves jars, for those behind a mirror.", ""),
+                },
+            }
+        },
+    }

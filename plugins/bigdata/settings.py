@@ -1,0 +1,98 @@
+"""The one reader of configuration: Airflow's ``[bigdata]`` section, or ``AIRFLOW__BIGDATA__<KEY>`` in the environment.
+
+Code asks :func:`load` and never ``os.environ``. Airflow is imported inside, so that the core stays free of it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
+
+from bigdata.errors import ConfigError
+
+SECTION = "bigdata"
+
+
+class RuntimeName(StrEnum):
+    """Where a SparkApplication runs."""
+
+    LOCAL = "local"
+    NATIVE = "native"
+    KUBERNETES = "kubernetes"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings of one process; see ``bigdata.provider`` for what each means and its default."""
+
+    runtime: RuntimeName
+    project_dir: Path
+    jobs_root: Path
+    image_jobs_root: PurePosixPath
+    state_dir: Path
+    namespace: str
+    s3_conn_id: str
+    kafka_conn_id: str
+    kubernetes_conn_id: str
+    secret_connections: dict[str, str]
+    history_server_url: str
+    kafka_port: int
+    s3_port: int
+    ivy_settings: str
+
+
+def load() -> Settings:
+    """Read the settings.
+
+    :raises ConfigError: naming the option whose value cannot be used.
+    """
+    from airflow.configuration import conf
+
+    def text(key: str, default: str) -> str:
+        return (conf.get(SECTION, key, fallback=default) or default).strip()
+
+    def path(key: str, default: Path) -> Path:
+        return Path(text(key, str(default))).expanduser().resolve()
+
+    project_dir = path("project_dir", Path(conf.get("core", "dags_folder")).parent)
+    return Settings(
+        runtime=_runtime(text("runtime", RuntimeName.LOCAL)),
+        project_dir=project_dir,
+        jobs_root=path("jobs_root", project_dir / "spark_jobs"),
+        image_jobs_root=PurePosixPath(text("image_jobs_root", "/opt/spark/jobs")),
+        state_dir=path("state_dir", project_dir / ".bigdata"),
+        namespace=text("namespace", "default"),
+        s3_conn_id=text("s3_conn_id", "aws_default"),
+        kafka_conn_id=text("kafka_conn_id", "kafka_default"),
+        kubernetes_conn_id=text("kubernetes_conn_id", "kubernetes_default"),
+        secret_connections=_mapping("secret_connections", text("secret_connections", '{"aws-credentials": "aws_default"}')),
+        history_server_url=text("history_server_url", ""),
+        kafka_port=_port("kafka_port", text("kafka_port", "0")),
+        s3_port=_port("s3_port", text("s3_port", "0")),
+        ivy_settings=text("ivy_settings", ""),
+    )
+
+
+def _runtime(value: str) -> RuntimeName:
+    try:
+        return RuntimeName(value)
+    except ValueError:
+        raise ConfigError(f"[{SECTION}] runtime = {value!r}: must be one of {', '.join(RuntimeName)}") from None
+
+
+def _port(key: str, value: str) -> int:
+    if value.isdigit() and 0 <= int(value) <= 65535:
+        return int(value)
+    raise ConfigError(f"[{SECTION}] {key} = {value!r}: must be a port, or 0 for any free one")
+
+
+def _mapping(key: str, value: str) -> dict[str, str]:
+    try:
+        found = json.loads(value)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"[{SECTION}] {key}: not JSON: {error}") from None
+    if not isinstance(found, dict) or not all(isinstance(item, str) for item in found.values()):
+        raise ConfigError(f"[{SECTION}] {key}: must be a JSON object of strings, found {value}")
+    return found

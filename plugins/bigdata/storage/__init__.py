@@ -1,0 +1,1 @@
+"""Object storage: buckets, whole files, and datasets published by pointer. Airflow-free."""

@@ -1,0 +1,1 @@
+"""The steps of the Titanic pipeline between and after Spark: land, check, send, report. Airflow-free."""
