@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from bigdata.errors import ConfigError, StackError
@@ -10,6 +11,8 @@ from bigdata.storage.objects import ObjectStore
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
+
+log = logging.getLogger(__name__)
 
 # Keys that people give Secrets with AWS credentials, and where an Airflow connection keeps the same.
 _AWS_FIELDS = {
@@ -86,3 +89,17 @@ def secret_value(secret_connections: dict[str, str], secret: str, key: str) -> s
     if value is None:
         raise ConfigError(f"Secret {secret}, key {key}: connection {conn_id} has no such field and no such extra")
     return str(value)
+
+
+def cluster_answers(conn_id: str) -> bool:
+    """Tell whether a Kubernetes API server answers by a connection; the log says why not."""
+    from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
+    from kubernetes.client import VersionApi
+
+    try:
+        version = VersionApi(KubernetesHook(conn_id=conn_id).get_conn()).get_code(_request_timeout=5)
+    except Exception as error:  # whatever is wrong with it, there is no cluster to use
+        log.info("No cluster answers by connection %s: %s: %s", conn_id, type(error).__name__, error)
+        return False
+    log.info("Kubernetes %s answers by connection %s", version.git_version, conn_id)
+    return True

@@ -1,11 +1,17 @@
-"""The one reader of configuration: Airflow's ``[bigdata]`` section, or ``AIRFLOW__BIGDATA__<KEY>`` in the environment.
+"""The one reader of configuration: Airflow's ``[bigdata]`` section, or ``AIRFLOW__BIGDATA__<KEY>`` in the
+environment.
 
-Code asks :func:`load` and never ``os.environ``. Airflow is imported inside, so that the core stays free of it.
+Code asks :func:`load` and never ``os.environ``. Airflow is imported inside, so that the core stays free of it. The
+command line asks :func:`from_environment`, which reads the same places without Airflow's second and a half, and
+leaves no airflow.cfg.
 """
 
 from __future__ import annotations
 
+import configparser
 import json
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
@@ -50,13 +56,51 @@ def load() -> Settings:
     """
     from airflow.configuration import conf
 
+    return _build(lambda key: conf.get(SECTION, key, fallback=None), Path(conf.get("core", "dags_folder")).parent)
+
+
+def from_environment(project_dir: Path, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings as :func:`load` does in the project's environment, without Airflow.
+
+    :param project_dir: the checkout, unless the environment names another.
+    :param environ: default: the environment of this process.
+    :raises ConfigError: naming the option whose value cannot be used.
+    """
+    found = os.environ if environ is None else environ
+
+    def variable(key: str) -> str | None:
+        return found.get(f"AIRFLOW__{SECTION.upper()}__{key.upper()}")
+
+    home = _build(variable, project_dir).state_dir / "airflow"
+    section = _section(home / "airflow.cfg")
+    return _build(lambda key: variable(key) or section.get(key), project_dir)
+
+
+def find_project(start: Path) -> Path | None:
+    """The checkout that a folder lies in: the nearest one upwards with dags/, spark_jobs/ and pyproject.toml."""
+    for folder in (start, *start.parents):
+        if all((folder / name).exists() for name in ("dags", "spark_jobs", "pyproject.toml")):
+            return folder
+    return None
+
+
+def _section(file: Path) -> Mapping[str, str]:
+    parser = configparser.RawConfigParser(strict=False)
+    try:
+        parser.read(file, encoding="utf-8")
+    except configparser.Error as error:
+        raise ConfigError(f"{file}: {error}") from None
+    return parser[SECTION] if parser.has_section(SECTION) else {}
+
+
+def _build(get: Callable[[str], str | None], default_project: Path) -> Settings:
     def text(key: str, default: str) -> str:
-        return (conf.get(SECTION, key, fallback=default) or default).strip()
+        return (get(key) or default).strip()
 
     def path(key: str, default: Path) -> Path:
         return Path(text(key, str(default))).expanduser().resolve()
 
-    project_dir = path("project_dir", Path(conf.get("core", "dags_folder")).parent)
+    project_dir = path("project_dir", default_project)
     return Settings(
         runtime=_runtime(text("runtime", RuntimeName.LOCAL)),
         project_dir=project_dir,
@@ -67,7 +111,9 @@ def load() -> Settings:
         s3_conn_id=text("s3_conn_id", "aws_default"),
         kafka_conn_id=text("kafka_conn_id", "kafka_default"),
         kubernetes_conn_id=text("kubernetes_conn_id", "kubernetes_default"),
-        secret_connections=_mapping("secret_connections", text("secret_connections", '{"aws-credentials": "aws_default"}')),
+        secret_connections=_mapping(
+            "secret_connections", text("secret_connections", '{"aws-credentials": "aws_default"}')
+        ),
         history_server_url=text("history_server_url", ""),
         kafka_port=_port("kafka_port", text("kafka_port", "0")),
         s3_port=_port("s3_port", text("s3_port", "0")),

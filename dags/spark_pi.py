@@ -1,0 +1,43 @@
+"""### SparkPi, three ways
+
+The same manifest, `spark_jobs/spark_pi.yaml`, by each runtime: on this machine, by `spark-submit --master k8s://`, and by
+the Spark operator. The last two run where a cluster answers at the connection `kubernetes_default`, and are skipped
+elsewhere.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import dag, task
+
+from bigdata.operators.spark_application import SparkApplicationOperator
+from bigdata.settings import RuntimeName, load
+
+settings = load()
+MANIFEST = "spark_pi.yaml"
+
+
+@dag(
+    schedule=None,
+    catchup=False,
+    doc_md=__doc__,
+    tags=["spark", "smoke"],
+    template_searchpath=[str(settings.jobs_root)],
+    params={"partitions": 10},
+)
+def spark_pi() -> None:
+    """Declare what runs after what."""
+
+    @task.short_circuit
+    def cluster_answers() -> bool:
+        from bigdata.connections import cluster_answers
+
+        return cluster_answers(settings.kubernetes_conn_id)
+
+    SparkApplicationOperator(task_id="local", application_file=MANIFEST, runtime=RuntimeName.LOCAL)
+    cluster_answers() >> [
+        SparkApplicationOperator(task_id="native", application_file=MANIFEST, runtime=RuntimeName.NATIVE),
+        SparkApplicationOperator(task_id="operator", application_file=MANIFEST, runtime=RuntimeName.KUBERNETES),
+    ]
+
+
+spark_pi()

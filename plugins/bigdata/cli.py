@@ -1,0 +1,166 @@
+"""The command ``bigdata``: the embedded stack, and the environment that Airflow runs in.
+
+It works from anywhere in the checkout, needs no AIRFLOW_HOME and does not load Airflow.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from bigdata import __version__, settings
+from bigdata.errors import BigdataError, ConfigError
+from bigdata.local.record import State, Status
+from bigdata.local.stack import DEFAULT_SERVICES, SERVICES, Stack
+
+_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code. Errors of the user's world are one message on stderr."""
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    try:
+        return arguments.run(arguments)
+    except BigdataError as error:
+        print(f"bigdata: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("bigdata: interrupted", file=sys.stderr)
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # The reader, such as head, has seen enough. What is left in the buffer must not be tried again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def project_settings(prefer_here: bool = False) -> settings.Settings:
+    """The settings of the project that was entered, or else of the one that the current folder lies in.
+
+    :param prefer_here: ask the current folder first.
+    :raises ConfigError: when there is neither.
+    """
+    key = "AIRFLOW__BIGDATA__PROJECT_DIR"
+    entered, here = os.environ.get(key), settings.find_project(Path.cwd())
+    if here and (prefer_here or not entered):
+        return settings.from_environment(here, {**os.environ, key: str(here)})
+    if entered:
+        return settings.from_environment(Path(entered))
+    raise ConfigError(
+        f"{Path.cwd()} is not in a checkout of the project (dags/, spark_jobs/, pyproject.toml): go there"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="bigdata", description="Spark, Kafka and S3 for Airflow on this machine.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _command(commands, "env", 'print the project\'s environment: eval "$(.venv/bin/bigdata env)"', _env)
+
+    local = commands.add_parser("local", help="the embedded Kafka and S3", description="The embedded Kafka and S3.")
+    parts = local.add_subparsers(metavar="COMMAND", required=True)
+    up = _command(parts, "up", "start it, and heal what is broken", _up)
+    up.add_argument("services", nargs="*", metavar="SERVICE", help=f"of {', '.join(SERVICES)}; default: kafka s3")
+    up.add_argument("--all", action="store_true", help="all services, Spark's history server too")
+    up.add_argument("--kafka-port", type=_port, metavar="PORT", help="default: [bigdata] kafka_port, or any free one")
+    up.add_argument("--s3-port", type=_port, metavar="PORT", help="default: [bigdata] s3_port, or any free one")
+    _command(parts, "down", "stop it; data and ports are kept", _down)
+    status = _command(parts, "status", "show it; the exit code is 0 only if it is up", _status)
+    status.add_argument("--json", action="store_true", help="for programs")
+    logs = _command(parts, "logs", "show the ends of the services' logs", _logs)
+    logs.add_argument("service", nargs="?", choices=list(SERVICES), help="default: all that ran here")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on with what comes")
+    logs.add_argument("-n", "--lines", type=_count, default=50, help="of each log (%(default)s)")
+    return parser
+
+
+def _command(
+    commands: Any, name: str, help_text: str, run: Callable[[argparse.Namespace], int]
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=help_text, description=help_text)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _env(_: argparse.Namespace) -> int:
+    from bigdata.local.environment import airflow_environment
+
+    for key, value in airflow_environment(project_settings(prefer_here=True).project_dir).items():
+        print(f"export {key}={shlex.quote(value)}")
+    return 0
+
+
+def _up(arguments: argparse.Namespace) -> int:
+    ports = {"kafka_port": arguments.kafka_port, "s3_port": arguments.s3_port}
+    chosen = replace(project_settings(), **{key: port for key, port in ports.items() if port is not None})
+    services = tuple(SERVICES) if arguments.all else tuple(arguments.services) or DEFAULT_SERVICES
+    told: list[str] = []
+
+    def tell(line: str) -> None:
+        told.append(line)
+        print(line, flush=True)
+
+    found = Stack(chosen).up(services, tell)
+    if not told:
+        print("already up: " + ", ".join(f"{status.name} at {status.url}" for status in found))
+    return 0
+
+
+def _down(_: argparse.Namespace) -> int:
+    Stack(project_settings()).down(lambda line: print(line, flush=True))
+    return 0
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    found = Stack(project_settings()).status()
+    if arguments.json:
+        print(json.dumps([asdict(status) for status in found], indent=2))
+    else:
+        _print_table(found)
+    return 0 if all(_is_fine(status) for status in found) else 1
+
+
+def _is_fine(status: Status) -> bool:
+    return status.state is State.UP or (status.state is State.DOWN and status.name not in DEFAULT_SERVICES)
+
+
+def _print_table(found: Sequence[Status]) -> None:
+    rows = [("SERVICE", "STATE", "PID", "ADDRESS", "VERSION", "SINCE")]
+    for status in found:
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(status.since)) if status.since else "-"
+        rows.append((status.name, status.state, str(status.pid or "-"), status.url or "-", status.version, since))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _logs(arguments: argparse.Namespace) -> int:
+    names = [arguments.service] if arguments.service else []
+    for name, line in Stack(project_settings()).logs(names, arguments.lines, arguments.follow):
+        print(line if arguments.service else f"{name} | {line}", flush=arguments.follow)
+    return 0
+
+
+def _port(text: str) -> int:
+    if text.isdigit() and 0 <= int(text) <= 65535:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no port (0 to 65535)")
+
+
+def _count(text: str) -> int:
+    if text.isdigit():
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no number of lines")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

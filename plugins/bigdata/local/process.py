@@ -1,0 +1,75 @@
+"""Processes that outlive the one that starts them: started in a session of their own, found again, and ended as a
+group.
+
+A process is known by its pid and its creation time, because a pid alone may belong to a stranger by now. Each also
+carries a mark on its command line, by which it is found when its starter was killed before it could write the pid
+down.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence, Set
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+# Linux derives the creation time from the boot time, which moves a little when the clock is set.
+_CLOCK_STEP_SECONDS = 3.0
+
+
+def spawn(command: Sequence[str], log: Path, env: Mapping[str, str], cwd: Path) -> psutil.Popen:
+    """Start a process that no signal of this terminal reaches; its output replaces what ``log`` had."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        return psutil.Popen(
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=dict(env),
+            cwd=cwd,
+            start_new_session=True,
+        )
+
+
+def find(pid: int, created: float) -> psutil.Process | None:
+    """The process, unless it ended or its pid belongs to another one now."""
+    try:
+        process = psutil.Process(pid)
+        if abs(process.create_time() - created) > _CLOCK_STEP_SECONDS or process.status() == psutil.STATUS_ZOMBIE:
+            return None
+    except psutil.Error:
+        return None
+    return process
+
+
+def marked(marks: Set[str]) -> list[psutil.Process]:
+    """All processes whose command line has one of ``marks`` as a word of its own."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if not marks.isdisjoint(process.cmdline()) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
+def stop(processes: Iterable[psutil.Process], grace: float) -> None:
+    """End the processes and their groups: SIGTERM, ``grace`` seconds, then SIGKILL."""
+    alive = list(processes)
+    for number, wait in ((signal.SIGTERM, grace), (signal.SIGKILL, 10.0)):
+        for process in alive:
+            _send(process, number)
+        _, alive = psutil.wait_procs(alive, timeout=wait)
+
+
+def _send(process: psutil.Process, number: int) -> None:
+    with suppress(psutil.Error, ProcessLookupError, PermissionError):
+        # is_running() compares creation times, so that a stranger with the same pid is left alone.
+        if process.is_running() and os.getpgid(process.pid) == process.pid:
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)

@@ -1,0 +1,1 @@
+"""SparkApplications: the manifest, and the runtimes that run it. Airflow-free."""

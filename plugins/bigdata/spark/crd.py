@@ -1,0 +1,97 @@
+"""Turns the CRDs of a Spark operator into ``sparkapplication.schema.json``, which :mod:`bigdata.spark.schema` checks manifests against.
+
+Run it when the operator's version changes::
+
+    kubectl get crd sparkapplications.sparkoperator.k8s.io -o json > application.json
+    kubectl get crd scheduledsparkapplications.sparkoperator.k8s.io -o json > scheduled.json
+    python -m bigdata.spark.crd application.json scheduled.json > plugins/bigdata/spark/sparkapplication.schema.json
+
+What the API server does with a value but does not check (list types, defaults) is left out, and so is the status, which a
+manifest may carry and the API server drops. A part that occurs more than once is written once, under ``$defs``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+_NOT_CHECKED = ("default", "description", "nullable", "x-kubernetes-list-type", "x-kubernetes-list-map-keys")
+_NOT_CHECKED += ("x-kubernetes-map-type", "x-kubernetes-int-or-string")
+_WORTH_SHARING = 80
+
+
+def compact(application: dict[str, Any], scheduled: dict[str, Any], origin: str) -> dict[str, Any]:
+    """The checkable parts of both CRDs, each repeated part once.
+
+    :param origin: where the CRDs are from, kept as a comment in the result.
+    """
+    parts = {"SparkApplication": _spec(application), "ScheduledSparkApplication": _spec(scheduled)}
+    del parts["ScheduledSparkApplication"]["properties"]["template"]
+    counts: Counter[str] = Counter()
+    for part in parts.values():
+        _count(part, counts)
+    defs: dict[str, Any] = {}
+    names: dict[str, str] = {}
+    shared = {key: _share(part, counts, names, defs) for key, part in parts.items()}
+    return {"$comment": origin, "$defs": defs, **shared}
+
+
+def _spec(crd: dict[str, Any]) -> dict[str, Any]:
+    versions = [item for item in crd["spec"]["versions"] if item["storage"]]
+    found: dict[str, Any] = _strip(versions[0]["schema"]["openAPIV3Schema"]["properties"]["spec"])
+    return found
+
+
+def _strip(schema: Any, names: bool = False) -> Any:
+    """Leave out what is not checked.
+
+    :param names: the keys are field names, and no keywords.
+    """
+    if isinstance(schema, list):
+        return [_strip(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {k: _strip(v, k == "properties" and not names) for k, v in schema.items() if names or k not in _NOT_CHECKED}
+
+
+def _key(schema: dict[str, Any]) -> str:
+    return json.dumps(schema, sort_keys=True)
+
+
+def _count(schema: Any, counts: Counter[str]) -> None:
+    if isinstance(schema, dict):
+        if "type" in schema or "anyOf" in schema:
+            counts[_key(schema)] += 1
+        for item in schema.values():
+            _count(item, counts)
+
+
+def _share(schema: Any, counts: Counter[str], names: dict[str, str], defs: dict[str, Any], hint: str = "") -> Any:
+    if not isinstance(schema, dict):
+        return schema
+    key = _key(schema)
+    if key in names:
+        return {"$ref": f"#/$defs/{names[key]}"}
+    # A list's or map's items are named after the list.
+    inner = {k: _share(v, counts, names, defs, hint if k in ("items", "additionalProperties", "properties") else k) for k, v in schema.items()}
+    if counts[key] < 2 or len(key) < _WORTH_SHARING:
+        return inner
+    number = sum(1 for name in defs if name.rstrip("0123456789") == hint) + 1
+    names[key] = hint if number == 1 else f"{hint}{number}"
+    defs[names[key]] = inner
+    return {"$ref": f"#/$defs/{names[key]}"}
+
+
+def main(argv: list[str]) -> None:
+    """Write the schema to standard output; arguments: the two CRDs' files."""
+    application, scheduled = (json.loads(Path(name).read_text()) for name in argv)
+    origin = "From the CRDs of the Kubeflow Spark operator, https://github.com/kubeflow/spark-operator, Apache-2.0; made by bigdata.spark.crd"
+    json.dump(compact(application, scheduled, origin), sys.stdout, indent=None, separators=(",", ":"))
+    sys.stdout.write("\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
