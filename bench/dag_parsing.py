@@ -1,7 +1,7 @@
 """Parse every DAG file beside an empty one, as Airflow's DAG processor does, and print the ratios.
 
-The processor imports the ``airflow.*`` modules that a DAG file names once, in its own process, and then forks a child for
-each parse; the child reads the file and serializes its DAGs. That child's time is measured, in turns, file by file.
+The processor imports the ``airflow.*`` modules that a DAG file names once, in its own process, and then forks a child
+for each parse; the child reads the file and serializes its DAGs. That child's time is measured, in turns, file by file.
 ``--cold`` measures fresh interpreters instead, as a worker starts a task: there the provider's imports count.
 """
 
@@ -31,7 +31,9 @@ def forked(file: Path) -> float:
         code = 1
         try:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            request = DagFileParseRequest(file=str(file), bundle_path=file.parent, bundle_name="bench", callback_requests=[])
+            request = DagFileParseRequest(
+                file=str(file), bundle_path=file.parent, bundle_name="bench", callback_requests=[]
+            )
             result = _parse_file(request, None)
             code = 0 if result and result.serialized_dags and not result.import_errors else 1
         finally:

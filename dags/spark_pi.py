@@ -8,8 +8,8 @@ elsewhere.
 from __future__ import annotations
 
 from airflow.sdk import dag, task
-
 from bigdata.operators.spark_application import SparkApplicationOperator
+
 from bigdata.settings import RuntimeName, load
 
 settings = load()

@@ -21,8 +21,8 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.sdk import Asset, Metadata, Param, dag, get_current_context, task
-
 from bigdata.operators.spark_application import SparkApplicationOperator
+
 from bigdata.settings import load
 
 settings = load()
@@ -59,7 +59,7 @@ def titanic_etl() -> None:
     """Declare what runs after what."""
 
     @task(outlets=[RAW])
-    def land(params: dict[str, Any]) -> Any:
+    def land(params: Any = None) -> Any:
         from bigdata.titanic import tasks
 
         landed = tasks.land(settings, params)
@@ -69,7 +69,7 @@ def titanic_etl() -> None:
     transform = SparkApplicationOperator(task_id="transform", application_file="titanic_etl.yaml")
 
     @task(outlets=[CURATED])
-    def quality(params: dict[str, Any], landed: dict[str, Any]) -> Any:
+    def quality(landed: Any, params: Any = None) -> Any:
         from bigdata.titanic import tasks
 
         checked = tasks.check_quality(settings, params, landed)
@@ -77,14 +77,14 @@ def titanic_etl() -> None:
         return checked
 
     @task
-    def send(params: dict[str, Any]) -> dict[str, Any]:
+    def send(params: Any = None) -> Any:
         from bigdata.titanic import tasks
 
         ti = get_current_context()["ti"]
         return tasks.send(settings, params, delivery=f"{ti.dag_id}/{ti.run_id}/{ti.try_number}")
 
     @task(outlets=[EVENTS])
-    def verify(receipt: dict[str, Any]) -> Any:
+    def verify(receipt: Any) -> Any:
         from bigdata.titanic import tasks
 
         verified = tasks.verify(settings, receipt)
@@ -92,25 +92,25 @@ def titanic_etl() -> None:
         return verified
 
     @task
-    def report(params: dict[str, Any]) -> dict[str, Any]:
+    def report(params: Any = None) -> Any:
         from bigdata.titanic import tasks
 
         return tasks.report(settings, params)
 
     @task
-    def summarize(params: dict[str, Any], **results: Any) -> str:
+    def summarize(landed: Any, receipt: Any, verified: Any, reported: Any, params: Any = None) -> str:
         from bigdata.titanic import tasks
 
-        return tasks.summarize(settings, params, **results)
+        return tasks.summarize(settings, params, landed, receipt, verified, reported)
 
     landed = land()
-    checked = quality(landed=landed)
+    checked = quality(landed)
     receipt = send()
     verified = verify(receipt)
     reported = report()
     landed >> transform >> checked >> receipt
     verified >> reported
-    summarize(landed=landed, receipt=receipt, verified=verified, reported=reported)
+    summarize(landed, receipt, verified, reported)
 
 
 titanic_etl()

@@ -6,6 +6,8 @@ Plain TaskFlow, no Spark, no services.
 
 from __future__ import annotations
 
+from typing import Any
+
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import Asset, Param, dag, task
 
@@ -31,17 +33,17 @@ def titanic_report() -> None:
     """Declare what runs after what."""
 
     @task
-    def read_passengers(params: dict[str, str]) -> list[dict[str, str]]:
+    def read_passengers(params: Any = None) -> list[dict[str, str]]:
         from bigdata.titanic.passengers import read_csv
 
         return read_csv(settings.project_dir / params["source"], ["Sex", "Survived"])
 
     @task
-    def count_survivors(passengers: list[dict[str, str]]) -> int:
+    def count_survivors(passengers: Any) -> int:
         return sum(passenger["Survived"] == "1" for passenger in passengers)
 
     @task
-    def count_by_sex(passengers: list[dict[str, str]]) -> dict[str, int]:
+    def count_by_sex(passengers: Any) -> dict[str, int]:
         from collections import Counter
 
         return dict(Counter(passenger["Sex"] for passenger in passengers if passenger["Survived"] == "1"))

@@ -34,13 +34,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BigdataError as error:
         print(f"bigdata: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("bigdata: interrupted", file=sys.stderr)
-        return _INTERRUPTED
     except BrokenPipeError:
         # The reader, such as head, has seen enough. What is left in the buffer must not be tried again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        print(f"bigdata: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("bigdata: interrupted", file=sys.stderr)
+        return _INTERRUPTED
 
 
 def project_settings(prefer_here: bool = False) -> settings.Settings:

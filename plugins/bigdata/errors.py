@@ -57,7 +57,9 @@ class DeliveryError(BigdataError):
 
     def __init__(self, topic: str, sent: int, acknowledged: int, detail: str = "") -> None:
         self.topic, self.sent, self.acknowledged = topic, sent, acknowledged
-        super().__init__(f"topic {topic}: {sent} records sent, {acknowledged} accounted for{': ' + detail if detail else ''}")
+        super().__init__(
+            f"topic {topic}: {sent} records sent, {acknowledged} accounted for{': ' + detail if detail else ''}"
+        )
 
 
 class DataError(BigdataError):

@@ -1,7 +1,7 @@
 """Consume a topic up to where it ended at the start, and commit after the records are handled.
 
-Delivery contract: at least once. The end offsets are read first; records up to them are handed to the handler, in order per
-partition, and only after the handler has returned for all of a poll's records are their offsets committed. A crash
+Delivery contract: at least once. The end offsets are read first; records up to them are handed to the handler, in order
+per partition, and only after the handler has returned for all of a poll's records are their offsets committed. A crash
 before a commit hands those records to the handler again; a crash after it does not. A handler that raises stops the
 call, and nothing of that poll is committed.
 """
@@ -104,7 +104,11 @@ def _read(
 
 
 def _handle(
-    consumer: Any, batches: dict[Any, list[Any]], handler: Callable[[Record], None], ends: dict[Any, int], result: Consumed
+    consumer: Any,
+    batches: dict[Any, list[Any]],
+    handler: Callable[[Record], None],
+    ends: dict[Any, int],
+    result: Consumed,
 ) -> None:
     from kafka import OffsetAndMetadata
 

@@ -20,6 +20,7 @@ class Reconciliation:
         self.others = 0
 
     def __call__(self, record: Record) -> None:
+        """Count one record."""
         if dict(record.headers).get(DELIVERY_HEADER) == self.receipt.delivery.encode():
             self.keys[record.key] += 1
         else:

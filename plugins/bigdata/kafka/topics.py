@@ -25,7 +25,8 @@ def ensure_topic(config: KafkaConfig, topic: str, partitions: int = 3, replicati
         admin = KafkaAdminClient(**config.client_options())
         try:
             admin.create_topics(
-                {topic: {"num_partitions": partitions, "replication_factor": replication_factor}}, wait_for_metadata=True
+                {topic: {"num_partitions": partitions, "replication_factor": replication_factor}},
+                wait_for_metadata=True,
             )
             log.info("Topic %s created with %d partitions", topic, partitions)
         except TopicAlreadyExistsError:

@@ -11,8 +11,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-# 2026-11-21T06:53:09.606657Z [info     ] message [logger.name] key=value ...
-_LINE = re.compile(r"^\d{4}-\d\d-\d\dT\S+ \[(?P<level>\w+)\s*\] (?P<message>.*?)\s+\[(?P<logger>[\w.]+)\](?: \S+=.*)?$")
+# 2026-11-21T06:53:09.606657Z [info     ] message [logger.name] key=value ...; a message may have several lines
+_START = re.compile(r"^\d{4}-\d\d-\d\dT\S+ \[\w+\s*\] ")
+_ENTRY = re.compile(
+    r"^\S+ \[(?P<level>\w+)\s*\] (?P<message>.*?)\s+\[(?P<logger>[\w.]+)\](?: \S+=[^\n]*)?(?:\n(?P<rest>.*))?$", re.DOTALL
+)
 _TASK = re.compile(r"\[DAG TEST\] (?P<event>starting|end task) task_id=(?P<task>\S+)")
 _OURS = "bigdata."
 
@@ -28,7 +31,9 @@ def run_dag(dag_id: str, arguments: Iterable[str], log_file: Path, verbose: bool
     command = ["airflow", "dags", "test", dag_id, *arguments]
     with (
         log_file.open("w", encoding="utf-8") as log,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace") as child,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        ) as child,
     ):
         assert child.stdout is not None
 
@@ -43,22 +48,41 @@ def run_dag(dag_id: str, arguments: Iterable[str], log_file: Path, verbose: bool
 
 
 def digest(lines: Iterable[str], clock: Callable[[], float] = time.monotonic) -> Iterator[str]:
-    """Pick a line a task, our own messages with their continuation lines, and errors."""
-    started: dict[str, float] = {}
-    shown = False
-    for line in lines:
-        found = _LINE.match(line)
+    """Pick a line a task, our own messages, and of an error the exception without its traceback."""
+    started, failed = 0.0, False
+    for entry in _entries(lines):
+        found = _ENTRY.match(entry)
         if not found:
-            if shown:
-                yield f"    {line}"
             continue
-        level, message, logger = found["level"], found["message"].rstrip(), found["logger"]
-        task = _TASK.match(message)
-        shown = not task and (logger.startswith(_OURS) or level in ("error", "critical"))
-        if task and task["event"] == "starting":
-            started[task["task"]] = clock()
-            yield f"▶ {task['task']}"
-        elif task:
-            yield f"✔ {task['task']} {clock() - started.get(task['task'], clock()):.1f} s"
-        elif shown:
-            yield f"    {message}"
+        if task := _TASK.match(found["message"]):
+            if task["event"] == "starting":
+                started, failed = clock(), False
+                yield f"▶ {task['task']}"
+            else:
+                yield f"{'✘' if failed else '✔'} {task['task']} {clock() - started:.1f} s"
+        elif found["level"] in ("error", "critical"):
+            failed = True
+            yield from _indented(_exception(found["rest"] or "") or found["message"])
+        elif found["logger"].startswith(_OURS):
+            yield from _indented(found["message"])
+
+
+def _entries(lines: Iterable[str]) -> Iterator[str]:
+    entry: list[str] = []
+    for line in lines:
+        if _START.match(line) and entry:
+            yield "\n".join(entry)
+            entry = []
+        entry.append(line)
+    yield "\n".join(entry)
+
+
+def _exception(traceback: str) -> str:
+    """Take the last exception's message, which may have further, indented lines."""
+    lines = traceback.splitlines()
+    starts = [number for number, line in enumerate(lines) if line[:1].strip() and not line.startswith("Traceback")]
+    return "\n".join(lines[starts[-1] :]) if starts else ""
+
+
+def _indented(text: str) -> Iterator[str]:
+    return (f"    {line}" for line in text.splitlines())

@@ -11,6 +11,8 @@ import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+import psutil
+
 from bigdata.errors import StackError
 from bigdata.local import ports, process, record
 from bigdata.local.java import Java
@@ -74,7 +76,7 @@ class Launch:
         if code is not None:
             return self._ended(code)
         # Short, as other services wait for their turn.
-        if self.service.answers(self._record.port, timeout=1.0):
+        if self.service.answers(self._record.port, timeout=1.0) and self._listens():
             return True
         if time.monotonic() > self._deadline:
             self.abandon()
@@ -106,6 +108,17 @@ class Launch:
         start = [str(self.java.executable), *self.service.jvm_options(site), "-XX:+ExitOnOutOfMemoryError"]
         start += [mark(self.state_dir, site.name), "-cp", self.class_path, self.service.main_class]
         return [*start, *self.service.arguments(site)]
+
+    def _listens(self) -> bool:
+        """Whether it is our process that has the port, not one that took it a moment before."""
+        try:
+            return any(
+                connection.laddr.port == self._record.port for connection in self._process.net_connections("tcp")
+            )
+        except psutil.NoSuchProcess:
+            return False
+        except psutil.AccessDenied:
+            return True
 
     def _choose(self, last: int) -> int:
         if port := self.configured_port:

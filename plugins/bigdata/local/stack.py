@@ -111,6 +111,8 @@ class Stack:
 
     def _start(self, missing: Sequence[Service], progress: Progress) -> None:
         java = find_java()
+        # Downloads take place under the stack's lock only, so that one found now has lost its parent.
+        process.stop(self._processes("jars"), _GRACE_SECONDS)
         sets = [service.jar_set for service in missing if service.jar_set]
         # Spark's jars come along, so that after the first ``up`` nothing needs the network.
         jars.fetch(self.settings, [*sets, "spark"], progress, (mark(self.state_dir, "jars"),))
@@ -154,6 +156,8 @@ class Stack:
         if found.started:
             progress(f"{name}: restarting: it {reason or f'was killed (pid {found.pid} is gone)'}")
         leftovers = self._processes(name)
+        for item in leftovers if not running else ():
+            progress(f"{name}: ending a left-over process (pid {item.pid})")
         process.stop(leftovers, _GRACE_SECONDS)
         return False
 

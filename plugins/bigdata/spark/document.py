@@ -51,6 +51,8 @@ def parse(text: str, source: str) -> Document:
     :param source: for messages: the file's name.
     :raises ManifestError: the text is empty, not YAML, or more than one document. A key given twice is a problem of the result.
     """
+    if text.lstrip().startswith("{"):
+        text = text.replace("\t", " ")  # JSON may be indented by tabs, YAML may not; inside its strings JSON has none
     try:
         nodes = [node for node in yaml.compose_all(text, _Loader) if not _is_null(node)]
         if not nodes:

@@ -7,6 +7,7 @@ misspelt field that does nothing is the mistake that costs most.
 
 from __future__ import annotations
 
+import copy
 import difflib
 import json
 import re
@@ -64,7 +65,7 @@ def check(document: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
     errors = list(validator.iter_errors(document))
     empty = [error.absolute_path for error in errors if _is_empty_field(error)]
     if empty:
-        document = json.loads(json.dumps(document))
+        document = copy.deepcopy(document)
         for path in empty:
             *parents, key = path
             at = document

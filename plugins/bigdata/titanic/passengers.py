@@ -20,7 +20,9 @@ def read_csv(path: Path, columns: list[str]) -> list[dict[str, str]]:
             reader = csv.DictReader(file, delimiter=SEPARATOR)
             missing = [column for column in columns if column not in (reader.fieldnames or [])]
             if missing:
-                raise DataError(f"{path}: no column {missing[0]!r}; is the separator {SEPARATOR!r}? Found {reader.fieldnames}")
+                raise DataError(
+                    f"{path}: no column {missing[0]!r}; is the separator {SEPARATOR!r}? Found {reader.fieldnames}"
+                )
             rows = []
             for row in reader:
                 if None in row or None in row.values():

@@ -85,4 +85,6 @@ def _first_failure(cases: Any, frame: Any) -> str:
     column, check = first["column"], first["check"]
     same = cases[(cases["column"] == column) & (cases["check"] == check)]
     passenger = frame.loc[int(first["index"]), "PassengerId"]
-    return f"{column}: {len(same)} rows break {check}, the first is PassengerId {passenger} with {first['failure_case']}"
+    return (
+        f"{column}: {len(same)} rows break {check}, the first is PassengerId {passenger} with {first['failure_case']}"
+    )

@@ -20,11 +20,12 @@ def summary(
     offsets = ", ".join(f"{part}: {first} to {last}" for part, (first, last) in receipt["offsets"].items())
     sexes = ", ".join(f"{count} {sex}" for sex, count in reported["by_sex"].items())
     classes = ", ".join(f"{count} in class {number}" for number, count in reported["by_class"].items())
+    topic = f"{receipt['topic']}: {receipt['sent']} sent, {verified['found']} read back"
     lines = {
         "passengers": f"{reported['passengers']}, of whom {reported['survivors']} survived ({sexes}; {classes})",
         "source": f"{landed['source']} → {landed['uri']} ({landed['rows']} rows)",
         "parquet": f"{parquet} ({published.rows_out} rows, {published.rows_rejected} rejected)",
-        "topic": f"{receipt['topic']}: {receipt['sent']} sent, {verified['found']} read back; offsets by partition {offsets}",
+        "topic": f"{topic}; offsets by partition {offsets}",
         "plot": f"{reported['plot_file']} (also {reported['plot']})",
         "airflow": "make ui opens Airflow in the browser; make down stops Kafka and S3",
     }

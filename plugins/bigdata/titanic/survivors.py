@@ -58,7 +58,9 @@ class Survivors:
         """Draw a table for the log: one line a group, one for all."""
         lines = [f"{'sex':<8} {'class':<6} {'passengers':>10} {'survivors':>9} {'share':>6}"]
         for (sex, number), (count, survived) in sorted(self.groups.items()):
-            lines.append(f"{sex:<8} {CLASSES.get(number, str(number)):<6} {count:>10} {survived:>9} {survived / count:>6.0%}")
+            lines.append(
+                f"{sex:<8} {CLASSES.get(number, str(number)):<6} {count:>10} {survived:>9} {survived / count:>6.0%}"
+            )
         share = self.survivors / self.passengers if self.passengers else 0
         lines.append(f"{'all':<8} {'':<6} {self.passengers:>10} {self.survivors:>9} {share:>6.0%}")
         return "\n".join(lines)
@@ -78,8 +80,8 @@ class Survivors:
                 count, survived = self.groups.get((sex, number), [0, 0])
                 place, color = number + (index - (len(sexes) - 1) / 2) * width, f"C{index}"
                 axes.bar(place, count, width * 0.95, color=color, alpha=0.25)
-                label = {"label": sex} if number == 1 else {}
-                axes.bar(place, survived, width * 0.95, color=color, **label)
+                label = sex if number == 1 else None
+                axes.bar(place, survived, width * 0.95, color=color, label=label)
                 axes.annotate(f"{survived} of {count}", (place, count), ha="center", va="bottom", fontsize=9)
         axes.set_xticks(list(CLASSES), [f"{name} class" for name in CLASSES.values()])
         axes.set_ylabel("passengers")

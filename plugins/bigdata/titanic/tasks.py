@@ -64,12 +64,17 @@ def verify(settings: Settings, receipt: Mapping[str, Any]) -> dict[str, Any]:
     start = {partition: first for partition, (first, _) in sent.offsets.items()}
     consumed = consume(connections.kafka(settings.kafka_conn_id), sent.topic, GROUP, reconciliation, start)
     found = reconciliation.check()
-    log.info("%d sent, %d read back once each, %d records of other deliveries passed", sent.sent, found, reconciliation.others)
+    log.info(
+        "%d sent, %d read back once each, %d records of other deliveries passed",
+        sent.sent,
+        found,
+        reconciliation.others,
+    )
     return {"sent": sent.sent, "found": found, "others": reconciliation.others, "read": consumed.count}
 
 
 def report(settings: Settings, params: Params) -> dict[str, Any]:
-    """Count survivors, show them as a table in the log, and keep a plot in the curated bucket (locally also on disk)."""
+    """Count survivors; show them as a table in the log and as a plot, kept on disk and in the curated bucket."""
     fs, published = _published(settings, params)
     survivors = Survivors.count(_rows(fs, published, COLUMNS))
     log.info("Survivors\n%s", survivors.table())

@@ -36,9 +36,7 @@ def run_dag(airflow_db: None, capfd: pytest.CaptureFixture[str]) -> Callable[...
         dag_run = bag.dags[dag_id].test(run_conf=conf)
         captured = capfd.readouterr()
         with create_session() as session:
-            rows = session.scalars(
-                XComModel.get_many(run_id=dag_run.run_id, key="return_value", dag_ids=dag_id)
-            ).all()
+            rows = session.scalars(XComModel.get_many(run_id=dag_run.run_id, key="return_value", dag_ids=dag_id)).all()
             xcoms = {row.task_id: XComModel.deserialize_value(row) for row in rows}
             tasks = {ti.task_id: str(ti.state) for ti in dag_run.get_task_instances(session=session)}
         return Run(str(dag_run.state), tasks, xcoms, captured.out + captured.err)

@@ -10,7 +10,8 @@ from bigdata.kafka.reconcile import DeliveryError, Reconciliation
 
 def test_options_are_translated() -> None:
     config = KafkaConfig.from_properties(
-        "x", {"bootstrap.servers": "a:1,b:2", "security.protocol": "SASL_SSL", "sasl.username": "me", "sasl.password": "p"}
+        "x",
+        {"bootstrap.servers": "a:1,b:2", "security.protocol": "SASL_SSL", "sasl.username": "me", "sasl.password": "p"},
     )
     options = config.client_options()
     assert options["bootstrap_servers"] == ["a:1", "b:2"]

@@ -8,7 +8,16 @@ import pytest
 from bigdata.errors import DataError
 from bigdata.titanic.quality import check_counts, check_rows
 
-GOOD = {"PassengerId": 1, "Survived": 1, "Pclass": 3, "Sex": "female", "Age": 22.0, "SibSp": 0, "Parch": 0, "Fare": 7.25}
+GOOD = {
+    "PassengerId": 1,
+    "Survived": 1,
+    "Pclass": 3,
+    "Sex": "female",
+    "Age": 22.0,
+    "SibSp": 0,
+    "Parch": 0,
+    "Fare": 7.25,
+}
 
 
 def batch(*rows: dict[str, Any]) -> pa.RecordBatch:

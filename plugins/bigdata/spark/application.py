@@ -1,0 +1,96 @@
+"""A checked SparkApplication, immutable: what every runtime takes."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class Application:
+    """A document that :func:`bigdata.spark.manifest.load` has checked; every ``with_...`` returns another one.
+
+    :param source: the file it is from, for messages.
+    :param cluster: what the provider's wrapped form says of the cluster: in_cluster, kube_config_file, cluster_context.
+    """
+
+    source: str
+    _document: dict[str, Any] = field(repr=False)
+    cluster: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def kind(self) -> str:
+        """``SparkApplication`` or ``ScheduledSparkApplication``."""
+        return str(self._document["kind"])
+
+    @property
+    def is_scheduled(self) -> bool:
+        """Whether it is a ScheduledSparkApplication; a runtime other than the operator runs its template, once."""
+        return self.kind != "SparkApplication"
+
+    @property
+    def name(self) -> str:
+        """The name in the metadata."""
+        return str(self._document["metadata"]["name"])
+
+    @property
+    def namespace(self) -> str:
+        """The namespace in the metadata; empty if it says none."""
+        return str(self._document["metadata"].get("namespace", ""))
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels in the metadata."""
+        return dict(self._document["metadata"].get("labels", {}))
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """A copy of the SparkApplicationSpec; of a ScheduledSparkApplication, its template."""
+        spec = self._document["spec"]
+        return copy.deepcopy(spec["template"] if self.is_scheduled else spec)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A copy of the whole document, as Kubernetes takes it."""
+        return copy.deepcopy(self._document)
+
+    def with_name(self, name: str) -> Self:
+        """The same under another name.
+
+        :raises ManifestError: the name is no DNS-1035 label, or too long.
+        """
+        return self._changed({"metadata": {"name": name}})
+
+    def with_namespace(self, namespace: str) -> Self:
+        """The same in another namespace.
+
+        :raises ManifestError: no valid name of a namespace.
+        """
+        return self._changed({"metadata": {"namespace": namespace}})
+
+    def with_labels(self, labels: Mapping[str, str]) -> Self:
+        """The same with these labels added, to the application and to its driver and executors.
+
+        :raises ManifestError: a label is not valid.
+        """
+        added = {"labels": dict(labels)}
+        return self._changed({"metadata": added}).with_spec(driver=added, executor=added)
+
+    def with_spec(self, **fields: Any) -> Self:
+        """The same with these fields of the spec set; mappings are merged, everything else is replaced.
+
+        :raises ManifestError: a field that does not exist, or a value that does not fit.
+        """
+        return self._changed({"spec": {"template": fields} if self.is_scheduled else fields})
+
+    def _changed(self, change: dict[str, Any]) -> Self:
+        from bigdata.spark.manifest import check
+
+        return type(self)(self.source, check(_merged(self._document, change), self.source), self.cluster)
+
+
+def _merged(base: Any, change: Any) -> Any:
+    if isinstance(base, dict) and isinstance(change, dict):
+        return {**base, **{key: _merged(base.get(key), value) for key, value in change.items()}}
+    return copy.deepcopy(change)

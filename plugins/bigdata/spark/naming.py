@@ -1,0 +1,71 @@
+"""What an application is called: a function of the task's try alone, so that any process can find it again.
+
+The name begins with the readable start of DAG and task; the hash over all parts makes it unique, as the run is not in it and long
+parts are cut. Its 40 bits are plenty for what exists in a namespace at one time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+# Leaves room for what the operator, Spark and Prometheus derive from it, see bigdata.spark.rules.
+LONGEST = 49
+
+_HASH_LENGTH = 10
+_PREFIX = "airflow-bigdata"
+_LONGEST_LABEL = 63
+
+
+@dataclass(frozen=True)
+class TaskTry:
+    """One try of one task instance.
+
+    :param map_index: -1 for a task that is not mapped, as in Airflow.
+    :param try_number: from 1.
+    """
+
+    dag_id: str
+    task_id: str
+    run_id: str
+    map_index: int = -1
+    try_number: int = 1
+
+    @property
+    def name(self) -> str:
+        """The application's name: a DNS-1035 label of at most :data:`LONGEST` characters."""
+        end = f"-{self._hash()}-{self.try_number}"
+        readable = re.sub(r"[^a-z0-9]+", "-", f"{self.dag_id}-{self.task_id}".lower()).strip("-")
+        if not readable[:1].isalpha():
+            readable = f"x-{readable}".rstrip("-")
+        return readable[: LONGEST - len(end)].rstrip("-") + end
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The parts as labels. They do not change with the try, other than try-number, so that older tries can be found by the others."""
+        parts = {
+            "dag-id": self.dag_id,
+            "task-id": self.task_id,
+            "run-id": self.run_id,
+            "map-index": str(self.map_index) if self.map_index >= 0 else "",
+            "try-number": str(self.try_number),
+        }
+        return {f"{_PREFIX}/{key}": label_value(value) for key, value in parts.items() if value}
+
+    def _hash(self) -> str:
+        # The lengths keep ("a", "b-c") and ("a-b", "c") apart.
+        parts = (self.dag_id, self.task_id, self.run_id, str(self.map_index), str(self.try_number))
+        text = "".join(f"{len(part)}:{part}" for part in parts)
+        return hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]
+
+
+def label_value(text: str) -> str:
+    """A text as a label's value: itself if it is one; otherwise its readable start and a hash of all of it."""
+    plain = re.sub(r"[^A-Za-z0-9_.-]", ".", text)
+    plain = re.sub(r"^[^A-Za-z0-9]+|[^A-Za-z0-9]+$", "", plain)
+    if plain == text and len(text) <= _LONGEST_LABEL:
+        return text
+    digest = hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]
+    start = plain[: _LONGEST_LABEL - _HASH_LENGTH - 1]
+    return f"{start}-{digest}" if start else digest

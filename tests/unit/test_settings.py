@@ -1,0 +1,49 @@
+from pathlib import Path
+
+import pytest
+
+from bigdata import settings
+from bigdata.errors import ConfigError
+from bigdata.settings import RuntimeName
+
+
+def test_airflow_and_the_command_line_see_the_same():
+    loaded = settings.load()
+    assert settings.from_environment(loaded.project_dir) == loaded
+
+
+def test_defaults_follow_the_project(tmp_path):
+    found = settings.from_environment(tmp_path, {})
+    assert found.state_dir == tmp_path / ".bigdata"
+    assert found.jobs_root == tmp_path / "spark_jobs"
+    assert found.runtime is RuntimeName.LOCAL
+
+
+def test_the_environment_wins_over_the_file_of_the_projects_airflow(tmp_path):
+    home = tmp_path / ".bigdata" / "airflow"
+    home.mkdir(parents=True)
+    (home / "airflow.cfg").write_text("[core]\nx = 100%\n[bigdata]\nkafka_port = 9092\ns3_port = 9000\n")
+    found = settings.from_environment(tmp_path, {"AIRFLOW__BIGDATA__S3_PORT": "9999"})
+    assert (found.kafka_port, found.s3_port) == (9092, 9999)
+
+
+@pytest.mark.parametrize("port", ["http", "-1", "65536"])
+def test_a_port_that_is_none_is_named(tmp_path, port):
+    with pytest.raises(ConfigError, match="kafka_port"):
+        settings.from_environment(tmp_path, {"AIRFLOW__BIGDATA__KAFKA_PORT": port})
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    home = tmp_path / ".bigdata" / "airflow"
+    home.mkdir(parents=True)
+    (home / "airflow.cfg").write_text("no section\n")
+    with pytest.raises(ConfigError, match=r"airflow\.cfg"):
+        settings.from_environment(tmp_path, {})
+
+
+def test_a_project_is_found_from_anywhere_in_it(tmp_path):
+    for folder in ("dags/deep", "spark_jobs"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "pyproject.toml").touch()
+    assert settings.find_project(tmp_path / "dags" / "deep") == tmp_path
+    assert settings.find_project(Path("/")) is None
