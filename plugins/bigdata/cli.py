@@ -83,6 +83,10 @@ def _parser() -> argparse.ArgumentParser:
     logs.add_argument("service", nargs="?", choices=list(SERVICES), help="default: all that ran here")
     logs.add_argument("-f", "--follow", action="store_true", help="go on with what comes")
     logs.add_argument("-n", "--lines", type=_count, default=50, help="of each log (%(default)s)")
+    run = _command(commands, "run", "run a DAG once, here, and show what matters of its log", _run)
+    run.add_argument("dag", metavar="DAG")
+    run.add_argument("--conf", metavar="JSON", help="its parameters")
+    run.add_argument("-v", "--verbose", action="store_true", help="show the whole log")
     return parser
 
 
@@ -163,6 +167,20 @@ def _count(text: str) -> int:
     if text.isdigit():
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is no number of lines")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from bigdata.local.dagrun import run_dag
+
+    chosen = project_settings()
+    log, summary = chosen.state_dir / "log" / f"{arguments.dag}.log", chosen.state_dir / "reports" / f"{arguments.dag}.txt"
+    summary.unlink(missing_ok=True)
+    conf = ["--conf", arguments.conf] if arguments.conf else []
+    code = run_dag(arguments.dag, conf, log, arguments.verbose, lambda line: print(line, flush=True))
+    print(f"\n{arguments.dag} {'failed' if code else 'succeeded'}; its whole log: {log}")
+    if not code and summary.exists():
+        print("\n" + summary.read_text(encoding="utf-8").rstrip())
+    return code
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ _ENTRY = re.compile(
 )
 _TASK = re.compile(r"\[DAG TEST\] (?P<event>starting|end task) task_id=(?P<task>\S+)")
 _OURS = "bigdata."
+# Logs an error for each request that a closing client leaves unanswered.
+_NOISY = "kafka."
 
 
 def run_dag(dag_id: str, arguments: Iterable[str], log_file: Path, verbose: bool, show: Callable[[str], None]) -> int:
@@ -60,7 +62,7 @@ def digest(lines: Iterable[str], clock: Callable[[], float] = time.monotonic) ->
                 yield f"▶ {task['task']}"
             else:
                 yield f"{'✘' if failed else '✔'} {task['task']} {clock() - started:.1f} s"
-        elif found["level"] in ("error", "critical"):
+        elif found["level"] in ("error", "critical") and not found["logger"].startswith(_NOISY):
             failed = True
             yield from _indented(_exception(found["rest"] or "") or found["message"])
         elif found["logger"].startswith(_OURS):

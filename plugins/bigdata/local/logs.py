@@ -41,8 +41,8 @@ class _Tail:
 
     def more(self) -> list[str]:
         try:
-            # A restart of the service begins the log anew.
-            self.position = min(self.position, self.path.stat().st_size)
+            if self.path.stat().st_size < self.position:
+                self.position = 0  # a restart of the service began the log anew
             return self._read()
         except OSError:
             return []

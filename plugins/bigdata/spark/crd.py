@@ -1,4 +1,5 @@
-"""Turns the CRDs of a Spark operator into ``sparkapplication.schema.json``, which :mod:`bigdata.spark.schema` checks manifests against.
+"""Turns the CRDs of a Spark operator into ``sparkapplication.schema.json``, which :mod:`bigdata.spark.schema` checks
+manifests against.
 
 Run it when the operator's version changes::
 
@@ -6,8 +7,9 @@ Run it when the operator's version changes::
     kubectl get crd scheduledsparkapplications.sparkoperator.k8s.io -o json > scheduled.json
     python -m bigdata.spark.crd application.json scheduled.json > plugins/bigdata/spark/sparkapplication.schema.json
 
-What the API server does with a value but does not check (list types, defaults) is left out, and so is the status, which a
-manifest may carry and the API server drops. A part that occurs more than once is written once, under ``$defs``.
+What the API server does with a value but does not check (list types, defaults) is left out, and so is the status,
+which a manifest may carry and the API server drops. A part that occurs more than once is written once, under
+``$defs``.
 """
 
 from __future__ import annotations
@@ -18,9 +20,19 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-_NOT_CHECKED = ("default", "description", "nullable", "x-kubernetes-list-type", "x-kubernetes-list-map-keys")
-_NOT_CHECKED += ("x-kubernetes-map-type", "x-kubernetes-int-or-string")
+_NOT_CHECKED = (
+    "default",
+    "description",
+    "nullable",
+    "x-kubernetes-list-type",
+    "x-kubernetes-list-map-keys",
+    "x-kubernetes-map-type",
+    "x-kubernetes-int-or-string",
+)
 _WORTH_SHARING = 80
+_ORIGIN = (
+    "From the CRDs of the Kubeflow Spark operator (github.com/kubeflow/spark-operator, Apache-2.0) by bigdata.spark.crd"
+)
 
 
 def compact(application: dict[str, Any], scheduled: dict[str, Any], origin: str) -> dict[str, Any]:
@@ -76,7 +88,10 @@ def _share(schema: Any, counts: Counter[str], names: dict[str, str], defs: dict[
     if key in names:
         return {"$ref": f"#/$defs/{names[key]}"}
     # A list's or map's items are named after the list.
-    inner = {k: _share(v, counts, names, defs, hint if k in ("items", "additionalProperties", "properties") else k) for k, v in schema.items()}
+    inner = {
+        k: _share(v, counts, names, defs, hint if k in ("items", "additionalProperties", "properties") else k)
+        for k, v in schema.items()
+    }
     if counts[key] < 2 or len(key) < _WORTH_SHARING:
         return inner
     number = sum(1 for name in defs if name.rstrip("0123456789") == hint) + 1
@@ -88,8 +103,7 @@ def _share(schema: Any, counts: Counter[str], names: dict[str, str], defs: dict[
 def main(argv: list[str]) -> None:
     """Write the schema to standard output; arguments: the two CRDs' files."""
     application, scheduled = (json.loads(Path(name).read_text()) for name in argv)
-    origin = "From the CRDs of the Kubeflow Spark operator, https://github.com/kubeflow/spark-operator, Apache-2.0; made by bigdata.spark.crd"
-    json.dump(compact(application, scheduled, origin), sys.stdout, indent=None, separators=(",", ":"))
+    json.dump(compact(application, scheduled, _ORIGIN), sys.stdout, separators=(",", ":"))
     sys.stdout.write("\n")
 
 

@@ -49,7 +49,8 @@ def parse(text: str, source: str) -> Document:
     """Parse one YAML or JSON document.
 
     :param source: for messages: the file's name.
-    :raises ManifestError: the text is empty, not YAML, or more than one document. A key given twice is a problem of the result.
+    :raises ManifestError: the text is empty, not YAML, or more than one document. A key given twice is a problem of
+        the result.
     """
     if text.lstrip().startswith("{"):
         text = text.replace("\t", " ")  # JSON may be indented by tabs, YAML may not; inside its strings JSON has none
@@ -59,7 +60,9 @@ def parse(text: str, source: str) -> Document:
             raise ManifestError(source, "", "is empty: a SparkApplication was expected")
         if len(nodes) > 1:
             line = nodes[1].start_mark.line + 1
-            raise ManifestError(source, "", f"holds {len(nodes)} documents, the second at line {line}: give each a file of its own")
+            raise ManifestError(
+                source, "", f"holds {len(nodes)} documents, the second at line {line}: give each a file of its own"
+            )
         lines: dict[Path, int] = {}
         problems = list(_look(nodes[0], (), lines, []))
         return Document(_Loader("").construct_document(nodes[0]), lines, problems)

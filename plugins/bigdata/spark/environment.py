@@ -1,7 +1,8 @@
 """The environment of a local driver: what the manifest declares, with its secrets, and little of this process's own.
 
-A driver in a cluster sees nothing of a user's shell or of Airflow's settings, and neither does it here: only what a process needs to
-work on this machine (paths, locale, proxies, certificates) is passed on. No SPARK_*, HADOOP_*, PYTHON* or AIRFLOW* variable is.
+A driver in a cluster sees nothing of a user's shell or of Airflow's settings, and neither does it here: only what a
+process needs to work on this machine (paths, locale, proxies, certificates) is passed on. No SPARK_*, HADOOP_*,
+PYTHON* or AIRFLOW* variable is.
 """
 
 from __future__ import annotations
@@ -14,18 +15,16 @@ from bigdata.errors import BigdataError, SubmitError
 
 Secrets = Callable[[str, str], str]
 
-_PASSED_ON = (
-    "PATH HOME USER LOGNAME SHELL LANG LANGUAGE TZ TMPDIR TERM JAVA_TOOL_OPTIONS LD_LIBRARY_PATH DYLD_LIBRARY_PATH "
-    "HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY http_proxy https_proxy no_proxy all_proxy "
-    "SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE NIX_SSL_CERT_FILE"
-).split()
-_LOCALE = "LC_"
+_PASSED_ON = re.compile(
+    r"HOME|USER|LOGNAME|SHELL|TERM|TZ|LANG|LANGUAGE|LC_\w+|JAVA_TOOL_OPTIONS|(DY)?LD_LIBRARY_PATH"
+    r"|(?i:(http|https|no|all)_proxy)|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE"
+)
 _FORBIDDEN_NAME = re.compile(r"[=\s]|^$")
 
 
 def inherited(environ: Mapping[str, str]) -> dict[str, str]:
     """The part of this process's environment that a driver gets."""
-    return {key: value for key, value in environ.items() if key in _PASSED_ON or key.startswith(_LOCALE)}
+    return {key: value for key, value in environ.items() if _PASSED_ON.fullmatch(key)}
 
 
 class Declared:

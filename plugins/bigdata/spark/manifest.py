@@ -1,7 +1,8 @@
-"""Loads a SparkApplication, the one contract between a laptop and a cluster, and says what is wrong with it: file, field, problem.
+"""Loads a SparkApplication, the one contract between a laptop and a cluster, and says what is wrong with it: file,
+field, problem.
 
-All mistakes of a file are found at once and come as one error. A ScheduledSparkApplication is accepted too: the operator runs it
-by its schedule, the other runtimes run its template once.
+All mistakes of a file are found at once and come as one error. A ScheduledSparkApplication is accepted too: the
+operator runs it by its schedule, the other runtimes run its template once.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ _FILE_SUFFIXES = (".yaml", ".yml", ".json")
 def load(manifest: str | FilePath | Mapping[str, Any], source: str = "", default_name: str = "") -> Application:
     """Load and check a SparkApplication.
 
-    :param manifest: YAML or JSON text, a file (a Path, or a string that ends in .yaml, .yml or .json), or the document itself; also in
-        the provider's wrapped form ``{"spark": ..., "kubernetes": ...}``.
+    :param manifest: YAML or JSON text, a file (a Path, or a string that ends in .yaml, .yml or .json), or the
+        document itself; also in the provider's wrapped form ``{"spark": ..., "kubernetes": ...}``.
     :param source: what messages call it; default: the file's path, or ``<inline>``.
     :param default_name: the name of an application that gives itself none.
     :raises ManifestError: with every mistake found; its ``field`` is the first one's.
@@ -38,7 +39,8 @@ def load(manifest: str | FilePath | Mapping[str, Any], source: str = "", default
     file = _file(manifest)
     source = source or (str(file) if file else "<inline>")
     found = _read(file or manifest, source)
-    data, cluster, lines = found.data, {}, found.lines
+    data, lines = found.data, found.lines
+    cluster: dict[str, Any] = {}
     if wrapped.is_wrapped(data):
         data, cluster = wrapped.unwrap(data, source)
         lines = {path[1:]: line for path, line in lines.items() if path[:1] == ("spark",)}
@@ -47,7 +49,9 @@ def load(manifest: str | FilePath | Mapping[str, Any], source: str = "", default
     return Application(source, check(data, source, lines, found.problems), cluster)
 
 
-def check(data: Any, source: str, lines: Mapping[Path, int] | None = None, known: list[Problem] | None = None) -> dict[str, Any]:
+def check(
+    data: Any, source: str, lines: Mapping[Path, int] | None = None, known: list[Problem] | None = None
+) -> dict[str, Any]:
     """Check a document.
 
     :param lines: the line of each path.
@@ -92,7 +96,9 @@ def _read(manifest: str | FilePath | Mapping[str, Any], source: str) -> Document
 def _check_kind(data: Any, source: str) -> None:
     """All else depends on it, so that it is the only mistake named."""
     if not isinstance(data, dict):
-        raise ManifestError(source, "", f"must be a mapping with apiVersion, kind, metadata and spec; found {_name_of(data)}")
+        raise ManifestError(
+            source, "", f"must be a mapping with apiVersion, kind, metadata and spec; found {_name_of(data)}"
+        )
     for field, known in (("apiVersion", (API_VERSION,)), ("kind", schema.KINDS)):
         value = data.get(field)
         if value is None:
@@ -124,7 +130,9 @@ def _plain(data: Any, path: Path, found: list[Problem]) -> Any:
 
 def _key(key: Any, path: Path, found: list[Problem]) -> str:
     if not isinstance(key, str):
-        found.append(Problem((*path, str(key)), f"is a key that YAML takes for {json.dumps(key, default=str)}: quote it"))
+        found.append(
+            Problem((*path, str(key)), f"is a key that YAML takes for {json.dumps(key, default=str)}: quote it")
+        )
     elif "\0" in key or _JINJA.search(key):
         found.append(Problem((*path, key), "is no key: it holds a null character, or Jinja that was not rendered"))
     return str(key)

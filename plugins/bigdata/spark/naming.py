@@ -1,7 +1,7 @@
 """What an application is called: a function of the task's try alone, so that any process can find it again.
 
-The name begins with the readable start of DAG and task; the hash over all parts makes it unique, as the run is not in it and long
-parts are cut. Its 40 bits are plenty for what exists in a namespace at one time.
+The name begins with the readable start of DAG and task; the hash over all parts makes it unique, as the run is not in
+it and long parts are cut. Its 40 bits are plenty for what exists in a namespace at one time.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class TaskTry:
 
     @property
     def labels(self) -> dict[str, str]:
-        """The parts as labels. They do not change with the try, other than try-number, so that older tries can be found by the others."""
+        """The parts as labels; all but try-number are the same for every try."""
         parts = {
             "dag-id": self.dag_id,
             "task-id": self.task_id,

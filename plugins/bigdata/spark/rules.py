@@ -1,13 +1,15 @@
-"""What a SparkApplication must keep to beyond its schema: what the operator's webhook, Kubernetes, Spark or the JVM would refuse later.
+"""What a SparkApplication must keep to beyond its schema: what the operator's webhook, Kubernetes, Spark or the JVM
+would refuse later.
 
-Names: the webhook wants a DNS-1035 label. With Prometheus monitoring the operator derives the volume ``<name>-prom-conf-vol`` from it,
-and a ScheduledSparkApplication names each run ``<name>-<19 digits>``, so both leave less room.
+Names: the webhook wants a DNS-1035 label. With Prometheus monitoring the operator derives the volume
+``<name>-prom-conf-vol`` from it, and a ScheduledSparkApplication names each run ``<name>-<19 digits>``, so both leave
+less room.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bigdata.spark.problems import Path, Problem
@@ -29,7 +31,23 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 
 # Hadoop has a file system for each of these, or a connector that people use; s3 only where it is mapped to one.
 SCHEMES = frozenset(
-    ("local", "file", "http", "https", "ftp", "s3a", "hdfs", "webhdfs", "swebhdfs", "viewfs", "gs", "abfs", "abfss", "wasb", "wasbs")
+    (
+        "local",
+        "file",
+        "http",
+        "https",
+        "ftp",
+        "s3a",
+        "hdfs",
+        "webhdfs",
+        "swebhdfs",
+        "viewfs",
+        "gs",
+        "abfs",
+        "abfss",
+        "wasb",
+        "wasbs",
+    )
 ) | {"oss", "obs", "cosn", "ofs", "o3fs", "alluxio"}
 INTERNAL = "spark-internal"
 
@@ -44,18 +62,21 @@ _REFUSED_CONF = {
     "spark.kubernetes.authenticate.executor.serviceAccountName": _MANAGED.format("executor.serviceAccount"),
 }
 _REFUSED_PREFIX = re.compile(r"spark\.kubernetes\.authenticate\.((driver|executor)\.)?oauthToken(File)?")
-_SUFFIX = {"Python": (".py",), "R": (".r",), "Java": (".jar",), "Scala": (".jar",)}
+_SUFFIX: dict[str, str] = {"Python": ".py", "R": ".r", "Java": ".jar", "Scala": ".jar"}
 
 
 def check(document: dict[str, Any]) -> Iterator[Problem]:
     """Yield the problems of a document; fields of a wrong type are passed over, as the schema's check names them."""
-    metadata, spec, at = _dict(document.get("metadata")), _dict(document.get("spec")), ("spec",)
+    metadata, spec = _dict(document.get("metadata")), _dict(document.get("spec"))
+    at: Path = ("spec",)
     scheduled = document["kind"] != "SparkApplication"
     if scheduled:
         spec, at = _dict(spec.get("template")), ("spec", "template")
     prometheus = bool(_dict(spec.get("monitoring")).get("prometheus"))
     if isinstance(document.get("metadata"), dict):
-        yield from _metadata(metadata, (_ROOM_FOR_SCHEDULE if scheduled else 0) + (_ROOM_FOR_MONITORING if prometheus else 0))
+        yield from _metadata(
+            metadata, (_ROOM_FOR_SCHEDULE if scheduled else 0) + (_ROOM_FOR_MONITORING if prometheus else 0)
+        )
     yield from _main_file(spec, at)
     yield from _dependencies(_dict(spec.get("deps")), (*at, "deps"))
     yield from _conf(_dict(spec.get("sparkConf")), (*at, "sparkConf"), metadata.get("namespace"))
@@ -64,7 +85,9 @@ def check(document: dict[str, Any]) -> Iterator[Problem]:
         yield from _sizes(pod, place, role)
         yield from labels(pod.get("labels"), (*place, "labels"))
         if pod.get("nodeSelector") and spec.get("nodeSelector"):
-            yield Problem((*place, "nodeSelector"), "is set in spec.nodeSelector too, and the operator takes one or the other")
+            yield Problem(
+                (*place, "nodeSelector"), "is set in spec.nodeSelector too, and the operator takes one or the other"
+            )
     yield from _allocation(_dict(spec.get("dynamicAllocation")), (*at, "dynamicAllocation"))
     factor = spec.get("memoryOverheadFactor")
     if isinstance(factor, str) and not re.fullmatch(r"[0-9]*\.?[0-9]+", factor):
@@ -77,7 +100,7 @@ def name_problem(name: str, room: int = 0) -> str:
     :param room: characters that derived names need.
     """
     if not DNS_1035.fullmatch(name):
-        return f'"{name}" is no DNS-1035 label: lower-case letters, digits and "-", starting with a letter, not ending with "-"'
+        return f'"{name}" is no DNS-1035 label: a-z, 0-9 and "-", starting with a letter and not ending with "-"'
     longest = LONGEST_NAME - room
     if len(name) > longest:
         return f"has {len(name)} characters, and {longest} is the most that leaves room for the names derived from it"
@@ -90,7 +113,9 @@ def labels(found: Any, path: Path) -> Iterator[Problem]:
         if not _LABEL_KEY.fullmatch(key):
             yield Problem((*path, key), "is no valid label key")
         elif isinstance(value, str) and not _LABEL_VALUE.fullmatch(value):
-            yield Problem((*path, key), f'"{value}" is no valid label value: at most 63 letters, digits, "-", "_" and "."')
+            yield Problem(
+                (*path, key), f'"{value}" is no valid label value: at most 63 letters, digits, "-", "_" and "."'
+            )
 
 
 def uri_problem(uri: str, hadoop: dict[str, Any]) -> str:
@@ -104,14 +129,20 @@ def uri_problem(uri: str, hadoop: dict[str, Any]) -> str:
     scheme = found[1].lower()
     if scheme in SCHEMES or f"fs.{scheme}.impl" in hadoop:
         return ""
-    hint = "write s3a://" if scheme.startswith("s3") else "known are local, file, s3a, https, http, hdfs, gs, abfss and others"
+    hint = (
+        "write s3a://"
+        if scheme.startswith("s3")
+        else "known are local, file, s3a, https, http, hdfs, gs, abfss and others"
+    )
     return f'"{uri}": Spark cannot read {scheme}://; {hint}'
 
 
-def hadoop_conf(spec: dict[str, Any]) -> dict[str, Any]:
+def hadoop_conf(spec: Mapping[str, Any]) -> dict[str, Any]:
     """Hadoop's settings, from both places that may hold them, without the prefix."""
     prefix = "spark.hadoop."
-    conf = {key.removeprefix(prefix): value for key, value in _dict(spec.get("sparkConf")).items() if key.startswith(prefix)}
+    conf = {
+        key.removeprefix(prefix): value for key, value in _dict(spec.get("sparkConf")).items() if key.startswith(prefix)
+    }
     return {**conf, **_dict(spec.get("hadoopConf"))}
 
 
@@ -134,8 +165,8 @@ def _main_file(spec: dict[str, Any], at: Path) -> Iterator[Problem]:
         yield Problem(path, "is empty")
     elif problem := uri_problem(main, hadoop_conf(spec)):
         yield Problem(path, problem)
-    elif not main.lower().endswith(suffixes := _SUFFIX.get(str(spec.get("type")), ("",))):
-        yield Problem(path, f'"{main}" does not end in {suffixes[0]}, as a file of type {spec["type"]} must')
+    elif not main.lower().endswith(suffix := _SUFFIX.get(str(spec.get("type")), "")):
+        yield Problem(path, f'"{main}" does not end in {suffix}, as a file of type {spec["type"]} must')
 
 
 def _dependencies(deps: dict[str, Any], at: Path) -> Iterator[Problem]:
@@ -180,7 +211,9 @@ def _memory(value: Any, path: Path, is_heap: bool) -> Iterator[Problem]:
     if not isinstance(value, str) or (_JVM_MEMORY if is_heap else _SPARK_MEMORY).fullmatch(value):
         return
     kubernetes = " (Mi and Gi are Kubernetes' units, not Spark's)" if value.endswith("i") else ""
-    yield Problem(path, f'"{value}" is no memory size: write a whole number and k, m, g or t, such as "512m" or "2g"{kubernetes}')
+    yield Problem(
+        path, f'"{value}" is no memory size: write a whole number and k, m, g or t, such as "512m" or "2g"{kubernetes}'
+    )
 
 
 def _allocation(found: dict[str, Any], at: Path) -> Iterator[Problem]:

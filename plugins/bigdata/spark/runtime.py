@@ -1,7 +1,8 @@
 """What every runtime has in common: submit an application, observe its states, cancel it.
 
-A runtime's own many states are mapped to five; the raw one is kept for the log. ``observe`` ends with a terminal state, which
-carries the outcome. It streams the driver's log to the callable that the runtime was made with, in the caller's thread.
+A runtime's own many states are mapped to five; the raw one is kept for the log. ``observe`` ends with a terminal
+state, which carries the outcome. It streams the driver's log to the callable that the runtime was made with, in the
+caller's thread.
 """
 
 from __future__ import annotations
@@ -122,7 +123,9 @@ class Runtime(Protocol[H]):
         """End an application and everything it started; harmless when it has ended already."""
 
 
-def run(runtime: Runtime[H], application: Application, on_state: Callable[[State], None] = lambda state: None) -> Outcome:
+def run(
+    runtime: Runtime[H], application: Application, on_state: Callable[[State], None] = lambda state: None
+) -> Outcome:
     """Submit, observe to the end, and cancel if the caller is interrupted by any exception.
 
     :raises SubmitError: it cannot be started.

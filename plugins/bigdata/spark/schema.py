@@ -1,8 +1,9 @@
 """A manifest against the schema of the operator's CRD, with the mistakes in plain words.
 
-The schema, ``sparkapplication.schema.json``, is that of the Kubeflow Spark operator 2.5.2 (https://github.com/kubeflow/spark-operator,
-Apache-2.0), as :mod:`bigdata.spark.crd` makes it. The API server drops fields that it does not know; here they are errors, as a
-misspelt field that does nothing is the mistake that costs most.
+The schema, ``sparkapplication.schema.json``, is that of the Kubeflow Spark operator 2.5.2
+(https://github.com/kubeflow/spark-operator, Apache-2.0), as :mod:`bigdata.spark.crd` makes it. The API server drops
+fields that it does not know; here they are errors, as a misspelt field that does nothing is the mistake that costs
+most.
 """
 
 from __future__ import annotations
@@ -25,19 +26,21 @@ if TYPE_CHECKING:
 KINDS = ("SparkApplication", "ScheduledSparkApplication")
 
 _TEXT: dict[str, Any] = {"type": "string"}
+_INTEGER: dict[str, Any] = {"type": "integer"}
+_BOOLEAN: dict[str, Any] = {"type": "boolean"}
 _MAP: dict[str, Any] = {"type": "object", "additionalProperties": _TEXT}
 _OWNER = {
     "type": "object",
     "required": ["apiVersion", "kind", "name", "uid"],
     "properties": {
         **dict.fromkeys(("apiVersion", "kind", "name", "uid"), _TEXT),
-        **dict.fromkeys(("controller", "blockOwnerDeletion"), {"type": "boolean"}),
+        **dict.fromkeys(("controller", "blockOwnerDeletion"), _BOOLEAN),
     },
 }
 # What the API server fills in: found in a manifest that was read back from a cluster.
 SERVER_FIELDS = {
     **dict.fromkeys(("uid", "resourceVersion", "creationTimestamp", "deletionTimestamp", "selfLink"), _TEXT),
-    **dict.fromkeys(("generation", "deletionGracePeriodSeconds"), {"type": "integer"}),
+    **dict.fromkeys(("generation", "deletionGracePeriodSeconds"), _INTEGER),
     "managedFields": {"type": "array"},
 }
 _METADATA = {
@@ -50,7 +53,13 @@ _METADATA = {
         **SERVER_FIELDS,
     },
 }
-_NAMES = {"string": "a string", "integer": "a whole number", "boolean": "true or false", "array": "a list", "object": "a mapping"}
+_NAMES = {
+    "string": "a string",
+    "integer": "a whole number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a mapping",
+}
 _SECRET = re.compile(r"secret|password|passwd|token|credential|access.?key", re.IGNORECASE)
 _LONGEST_SHOWN = 60
 _INT_LIMITS = {"int32": 2**31, "int64": 2**63}
@@ -68,7 +77,7 @@ def check(document: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
         document = copy.deepcopy(document)
         for path in empty:
             *parents, key = path
-            at = document
+            at: Any = document
             for part in parents:
                 at = at[part]
             del at[key]
@@ -137,22 +146,27 @@ def _is_empty_field(error: ValidationError) -> bool:
 
 def _problems(error: ValidationError) -> Iterator[Problem]:
     path = tuple(error.absolute_path)
-    schema: dict[str, Any] = error.schema  # type: ignore[assignment]
+    schema: Any = error.schema
+    instance: Any = error.instance
     match error.validator:
         case "required":
             # jsonschema gives one error for each missing field, and its name in the message only.
             missing = error.message.split("'")[1]
             yield Problem((*path, missing), "is missing")
         case "additionalProperties":
-            for key in error.instance.keys() - schema["properties"].keys():
-                yield Problem((*path, key), f"is no field of {path[-1] if path else 'a manifest'}{_hint(key, path, schema)}")
+            for key in instance.keys() - schema["properties"].keys():
+                yield Problem(
+                    (*path, key), f"is no field of {path[-1] if path else 'a manifest'}{_hint(key, path, schema)}"
+                )
         case "type" | "anyOf":
             yield Problem(path, _wrong_type(schema.get("type", "int-or-string"), error.instance, path))
         case "enum":
             yield Problem(path, f"must be one of {', '.join(schema['enum'])}; found {_shown(error.instance, path)}")
         case "minimum" | "maximum":
             least = error.validator == "minimum"
-            yield Problem(path, f"must be at {'least' if least else 'most'} {error.validator_value}, found {error.instance}")
+            yield Problem(
+                path, f"must be at {'least' if least else 'most'} {error.validator_value}, found {error.instance}"
+            )
         case "pattern":
             yield Problem(path, f'{_shown(error.instance, path)} is no Kubernetes quantity, such as "500m" or "1Gi"')
         case _:
@@ -179,7 +193,9 @@ def _wrong_type(expected: str, value: Any, path: Path) -> str:
             return "must be a string: quote it"
         return f'must be a string, found {_shown(value, path)}: quote it, "{_shown(value, path)}"'
     unquote = ""
-    if isinstance(value, str) and ((expected == "integer" and value.isdigit()) or (expected == "boolean" and value in ("true", "false"))):
+    if isinstance(value, str) and (
+        (expected == "integer" and value.isdigit()) or (expected == "boolean" and value in ("true", "false"))
+    ):
         unquote = ": remove the quotes"
     return f"must be {wanted}, found {_shown(value, path)}{unquote}"
 

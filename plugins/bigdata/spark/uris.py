@@ -1,12 +1,12 @@
 """Where a manifest's files lie on this machine.
 
-``local://`` means a file of the Spark image. Two of its folders have a counterpart here: the jobs' folder is the repository's, and
-Spark's own folder is that of the installed pyspark. All other schemes are left to Spark, which fetches them itself.
+``local://`` means a file of the Spark image. Two of its folders have a counterpart here: the jobs' folder is the
+repository's, and Spark's own folder is that of the installed pyspark. All other schemes are left to Spark, which
+fetches them itself.
 """
 
 from __future__ import annotations
 
-import glob
 import posixpath
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -50,7 +50,9 @@ class FileMap:
         if scheme in _FETCHED or scheme in hadoop_schemes:
             return uri
         known = ", ".join(f"{name}://" for name in ("local", "file", *_FETCHED))
-        raise SubmitError(f"{field}: the local runtime cannot fetch {uri}; it takes {known} and what hadoopConf's fs.<scheme>.impl defines")
+        raise SubmitError(
+            f"{field}: cannot fetch {uri} here; possible are {known} and what hadoopConf's fs.*.impl define"
+        )
 
     def _local(self, address: str, scheme: str, field: str) -> str:
         # normpath, so that .. cannot lead out of the mapped folder unseen; it keeps two leading slashes.
@@ -59,8 +61,12 @@ class FileMap:
             raise SubmitError(f"{field}: {address} names a host: write {scheme}:///path with three slashes")
         here = self._counterpart(path, field, address) if scheme == "local" else Path(path)
         pattern = any(char in here.name for char in "*?[")
-        if not (glob.glob(str(here)) if pattern else here.exists()):
-            where = f"{address} is {here} on this machine, which does not exist" if scheme == "local" else f"{here} does not exist"
+        if not (any(here.parent.glob(here.name)) if pattern else here.exists()):
+            where = (
+                f"{address} is {here} on this machine, which does not exist"
+                if scheme == "local"
+                else f"{here} does not exist"
+            )
             raise SubmitError(f"{field}: {where}")
         return "file://" + (str(here) if pattern else quote(str(here)))
 

@@ -1,7 +1,8 @@
-"""The form of ``template_spec`` that the provider's SparkKubernetesOperator takes: ``{"spark": manifest, "kubernetes": extras}``.
+"""The form of ``template_spec`` that the provider's SparkKubernetesOperator takes: ``{"spark": manifest,
+"kubernetes": extras}``.
 
-The extras go where that operator puts them: into the driver's and the executor's fields. Its three keys that choose a cluster
-(in_cluster, kube_config_file, cluster_context) are no part of an application; they are returned beside it.
+The extras go where that operator puts them: into the driver's and the executor's fields. Its three keys that choose a
+cluster (in_cluster, kube_config_file, cluster_context) are no part of an application; they are returned beside it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,12 @@ from typing import Any
 from bigdata.errors import ManifestError
 
 CLUSTER_KEYS = ("in_cluster", "kube_config_file", "cluster_context")
-_POD_FIELDS = {"volume_mounts": "volumeMounts", "affinity": "affinity", "tolerations": "tolerations", "node_selector": "nodeSelector"}
+_POD_FIELDS = {
+    "volume_mounts": "volumeMounts",
+    "affinity": "affinity",
+    "tolerations": "tolerations",
+    "node_selector": "nodeSelector",
+}
 _ENV_KEYS = ("env_vars", "from_env_config_map", "from_env_secret", "config_map_mounts")
 _KNOWN = frozenset((*CLUSTER_KEYS, *_POD_FIELDS, *_ENV_KEYS, "volumes", "image_pull_secrets"))
 
@@ -40,7 +46,9 @@ def unwrap(data: Mapping[str, Any], source: str) -> tuple[Any, dict[str, Any]]:
         try:
             _merge(application["spec"], extras)
         except (TypeError, AttributeError, ValueError):
-            raise ManifestError(source, "kubernetes", "has a value of a wrong type, or meets one in the application") from None
+            raise ManifestError(
+                source, "kubernetes", "has a value of a wrong type, or meets one in the application"
+            ) from None
     return application, {key: extras[key] for key in CLUSTER_KEYS if extras.get(key)}
 
 
@@ -72,14 +80,19 @@ def _merge(spec: dict[str, Any], extras: Mapping[str, Any]) -> None:
         spec["imagePullSecrets"] = secrets.split(",") if isinstance(secrets, str) else secrets
     fields = {name: extras[key] for key, name in _POD_FIELDS.items() if extras.get(key)}
     if mounts:
-        fields["volumeMounts"] = [*fields.get("volumeMounts", []), *({"name": name, "mountPath": at} for name, at in mounts.items())]
+        fields["volumeMounts"] = [
+            *fields.get("volumeMounts", []),
+            *({"name": name, "mountPath": at} for name, at in mounts.items()),
+        ]
     if sources := list(_env_from(extras)):
         fields["envFrom"] = sources
     for role in ("driver", "executor"):
         pod = spec.setdefault(role, {})
         pod.update(plain(fields))
         if env := extras.get("env_vars"):
-            added = [{"name": key, "value": value} for key, value in env.items()] if isinstance(env, Mapping) else list(env)
+            added = (
+                [{"name": key, "value": value} for key, value in env.items()] if isinstance(env, Mapping) else list(env)
+            )
             pod["env"] = [*(pod.get("env") or []), *plain(added)]
 
 

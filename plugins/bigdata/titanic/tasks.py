@@ -40,7 +40,7 @@ def land(settings: Settings, params: Params) -> dict[str, Any]:
 def check_quality(settings: Settings, params: Params, landed: Mapping[str, Any]) -> dict[str, Any]:
     """Count the published dataset against the landed file and check each row."""
     fs, published = _published(settings, params)
-    stored = quality.check_rows(dataset.batches(fs, published.passengers))
+    stored = quality.check_rows(dataset.batches(fs, published.passengers_path))
     quality.check_counts(landed["rows"], published.rows_in, published.rows_out, published.rows_rejected, stored)
     return {"version": published.version, "rows": stored, "rejected": published.rows_rejected}
 
@@ -97,7 +97,7 @@ def summarize(
 ) -> str:
     """Say in a few lines what the run made and where it is; on a laptop ``make run`` prints the same lines last."""
     _, published = _published(settings, params)
-    text = summary.summary(f"s3://{published.passengers}", published, landed, receipt, verified, reported)
+    text = summary.summary(f"s3://{published.passengers_path}", published, landed, receipt, verified, reported)
     log.info("Summary\n%s", text)
     if settings.runtime is RuntimeName.LOCAL:
         summary_file(settings).write_text(text + "\n", encoding="utf-8")
@@ -115,5 +115,5 @@ def _published(settings: Settings, params: Params) -> tuple[Any, dataset.Publish
 
 
 def _rows(fs: Any, published: dataset.Published, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
-    for batch in dataset.batches(fs, published.passengers, columns):
+    for batch in dataset.batches(fs, published.passengers_path, columns):
         yield from batch.to_pylist()

@@ -1,0 +1,131 @@
+"""A SparkApplication as a task: the same manifest on this machine, by spark-submit to Kubernetes, or by the Spark operator.
+
+Waiting contract, for the runtimes ``local`` and ``native``: the application lives no longer than the task's try. It is
+submitted once per try, its driver's log goes to the task's log line by line, and whatever ends the try (success,
+failure, kill, ``execution_timeout``, a killed worker) ends the application with it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.cncf.kubernetes.operators.spark_kubernetes import SparkKubernetesOperator
+
+from bigdata import settings
+from bigdata.errors import ConfigError
+from bigdata.links import SparkUILink
+from bigdata.operators.runtimes import local_runtime
+from bigdata.settings import RuntimeName, Settings
+from bigdata.spark.application import Application
+from bigdata.spark.manifest import load
+from bigdata.spark.naming import TaskTry
+from bigdata.spark.runtime import Handle, Outcome, Runtime, State, submitted
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+# States and links; the driver's own lines go to the task's logger.
+log = logging.getLogger(__name__)
+
+
+class SparkApplicationOperator(SparkKubernetesOperator):
+    """Run a SparkApplication to its end.
+
+    A drop-in for the provider's ``SparkKubernetesOperator``: same arguments, same template fields. What concerns pods
+    (``image``, ``namespace``, ``startup_timeout_seconds``, …) has no effect in the local runtime.
+
+    :param runtime: ``local``, ``native`` or ``kubernetes``; default: ``[bigdata] runtime``.
+    :raises ManifestError: the manifest is wrong; names file and field.
+    :raises SubmitError: the application could not be started.
+    :raises ApplicationFailed: it failed; carries the exception and the driver log's last lines.
+    """
+
+    operator_extra_links = (SparkUILink(),)
+
+    def __init__(self, *, runtime: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.runtime = runtime
+        self.spark_ui_url = ""
+        # Rendering replaces a file's name by its content, and errors should name the file.
+        self.manifest_source = _file_name(self.application_file)
+        self._running: tuple[Runtime[Any], Handle] | None = None
+
+    def execute(self, context: Context) -> Any:
+        """Run the application by the chosen runtime.
+
+        :return: state, application id, event log and seconds by phase, for an XCom.
+        """
+        chosen = settings.load()
+        runtime = self._runtime_name(chosen)
+        log.info("Runtime: %s", runtime)
+        if runtime is RuntimeName.KUBERNETES:
+            return super().execute(context)
+        application = self._application(context)
+        outcome = self._run(self._make_runtime(runtime, chosen, context), application)
+        self.spark_ui_url = _history_page(chosen, outcome)
+        outcome.check(application.name)
+        return outcome.to_dict()
+
+    def on_kill(self) -> None:
+        """End the application and everything it started."""
+        if self._running:
+            runtime, handle = self._running
+            log.warning("Killed: ending %s", handle.name)
+            runtime.cancel(handle)
+        elif self._runtime_name(settings.load()) is RuntimeName.KUBERNETES:
+            super().on_kill()
+
+    def _runtime_name(self, chosen: Settings) -> RuntimeName:
+        try:
+            return RuntimeName(self.runtime or chosen.runtime)
+        except ValueError:
+            raise ConfigError(f"runtime={self.runtime!r}: must be one of {', '.join(RuntimeName)}") from None
+
+    def _application(self, context: Context) -> Application:
+        ti = context["ti"]
+        task_try = TaskTry(ti.dag_id, ti.task_id, ti.run_id or "", ti.map_index or -1, ti.try_number)
+        manifest: str | Mapping[str, Any] = self.application_file or self.template_spec
+        if not manifest:
+            raise ConfigError(f"task {ti.task_id}: application_file or template_spec is needed")
+        application = load(manifest, source=self.manifest_source, default_name=task_try.name)
+        overrides = {"image": self.image, "mainApplicationFile": self.code_path}
+        application = application.with_spec(**{key: value for key, value in overrides.items() if value})
+        return application.with_name(task_try.name).with_labels(task_try.labels)
+
+    def _run(self, runtime: Runtime[Any], application: Application) -> Outcome:
+        with submitted(runtime, application) as handle:
+            self._running = (runtime, handle)
+            try:
+                for state in runtime.observe(handle):
+                    self._log_state(handle.name, state)
+                    if state.outcome:
+                        return state.outcome
+            finally:
+                self._running = None
+        raise AssertionError("a runtime's states end with an outcome")
+
+    def _log_state(self, name: str, state: State) -> None:
+        log.info("%s: %s (%s)%s", name, state.phase, state.raw, f": {state.message}" if state.message else "")
+
+    def _make_runtime(self, name: RuntimeName, chosen: Settings, context: Context) -> Runtime[Any]:
+        def show_ui(url: str) -> None:
+            log.info("Spark UI: %s", url)
+            context["ti"].xcom_push(key=SparkUILink().xcom_key, value=url)
+
+        if name is RuntimeName.LOCAL:
+            return local_runtime(chosen, self.log.info, show_ui)
+        raise NotImplementedError(name)
+
+
+def _file_name(application_file: Any) -> str:
+    text = str(application_file or "").strip()
+    return text if text.endswith((".yaml", ".yml", ".json")) and "\n" not in text else ""
+
+
+def _history_page(chosen: Settings, outcome: Outcome) -> str:
+    if not chosen.history_server_url or not outcome.application_id:
+        return ""
+    return f"{chosen.history_server_url.rstrip('/')}/history/{outcome.application_id}/"
