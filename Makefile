@@ -27,7 +27,7 @@ format: $(VENV)/.dev ## let ruff format and fix
 	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
 
 ui: $(STATE)/airflow/.migrated ## Airflow in the browser, with these DAGs, on this machine
-	@$(ENTER) && bigdata local up kafka s3 history && bigdata ui
+	@$(ENTER) && bigdata ui
 
 up: $(VENV)/.run ## start the embedded Kafka and S3
 	@$(ENTER) && bigdata local up

@@ -51,6 +51,7 @@ class Publication:
         self._keep: set[str | None] = set()
         self._before: str | None = None
         self.version = version_name(label, datetime.now(UTC))
+        self._current()  # a missing bucket or a damaged pointer fails now, not after the work
 
     def folder(self, dataset: str) -> str:
         """Return the URI to write a dataset of this version to."""

@@ -40,6 +40,8 @@ QUOTES = "(octet_length(value) - octet_length(replace(value, '\"', '')))"
 def header_problem(head: bytes, separator: str) -> str:
     """Say what is wrong with the header, given a file's first bytes; empty if nothing is. A byte order mark is fine."""
     line = re.split(rb"[\r\n]", head.removeprefix(b"\xef\xbb\xbf"), maxsplit=1)[0]
+    if not line.strip():
+        return "the first line is blank: it must be the header"
     try:
         names = next(csv.reader([line.decode()], delimiter=separator), [])
     except (UnicodeDecodeError, csv.Error):
@@ -103,8 +105,8 @@ def _fields(columns: dict[str, str], separator: str) -> Column:
 def rejects(lines: DataFrame, separator: str) -> DataFrame:
     """Find the rows that cannot be read: file, row, reason, raw.
 
-    Spark cuts files into blocks, and a task reads some blocks one after the other: the row is a line's place in its block
-    plus the lines in the blocks before.
+    Spark cuts files into blocks, and a task reads some blocks one after the other: the row is a line's place in its
+    block plus the lines in the blocks before.
     """
     numbered = lines.select(
         "value",
@@ -117,22 +119,20 @@ def rejects(lines: DataFrame, separator: str) -> DataFrame:
     blocks = blocks.select(
         "file", "block", (F.coalesce(F.sum("n").over(before), F.lit(0)) + 1 - F.col("first")).alias("to_row")
     )
-    invalid = (
-        parsed(numbered, separator).where(f"NOT valid AND {NOT_BLANK}").join(F.broadcast(blocks), ["file", "block"])
-    )
-    found = invalid.withColumn("row", F.col("id") + F.col("to_row")).where("row > 1")
-    return found.select(
+    invalid = parsed(numbered, separator).where(f"NOT valid AND {NOT_BLANK}")
+    found = invalid.join(F.broadcast(blocks), ["file", "block"]).withColumn("row", F.col("id") + F.col("to_row"))
+    texts = found.where("row > 1").withColumn("text", _fields(dict.fromkeys(COLUMNS, "string"), separator))
+    return texts.select(
         "file", "row", _reason(separator).alias("reason"), F.expr("make_valid_utf8(value)").alias("raw")
     )
 
 
 def _reason(separator: str) -> Column:
-    """Say why `value` is no passenger: the first of the reasons that applies."""
-    text = _fields(dict.fromkeys(COLUMNS, "string"), separator)
+    """Say why `value`, `record` when typed and `text` when not, is no passenger: the first reason that applies."""
     outside_quotes = F.regexp_replace("value", '"[^"]*"', "")
     found = F.length(outside_quotes) - F.length(F.replace(outside_quotes, F.lit(separator), F.lit(""))) + 1
     reason = (
-        F.when(F.octet_length("value") > MAX_LINE_BYTES, F.format_string(f"longer than {MAX_LINE_BYTES} bytes"))
+        F.when(F.octet_length("value") > MAX_LINE_BYTES, F.lit(f"is longer than {MAX_LINE_BYTES} bytes"))
         .when(
             F.expr("NOT is_valid_utf8(value)"),
             F.expr("concat('broken UTF-8 at character ', instr(make_valid_utf8(value), '\ufffd'))"),
@@ -141,7 +141,7 @@ def _reason(separator: str) -> Column:
         .when(found != len(COLUMNS), F.format_string(f"expected {len(COLUMNS)} columns, found %d", found))
     )
     for name, kind in COLUMNS.items():
-        raw, read = text[name], F.col(f"record.{name}")
+        raw, read = F.col(f"text.{name}"), F.col(f"record.{name}")
         if name in REQUIRED:
             reason = reason.when(raw.isNull(), F.lit(f"{name}: is empty"))
         if kind != "string":

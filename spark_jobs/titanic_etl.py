@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -52,16 +53,16 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _ratio(text: str) -> float:
-    if 0 <= (ratio := float(text)) <= 1:
-        return ratio
-    raise ValueError(text)
+    if re.fullmatch(r"\d*\.?\d+(e-?\d+)?", text) and float(text) <= 1:
+        return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number between 0 and 1")
 
 
 def _separator(text: str) -> str:
     text = "\t" if text == "\\t" else text
     if len(text) == 1 and text not in '"\r\n':
         return text
-    raise ValueError(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not one character, or not one that can separate fields")
 
 
 def input_files(store: Store, source: str, separator: str) -> list[str]:
@@ -85,8 +86,9 @@ def run(spark: SparkSession, args: argparse.Namespace) -> dict[str, Any]:
 
     :raises JobError: if the input cannot be used or too many rows are rejected; then nothing has changed.
     """
-    # Both passes must cut files into the same blocks, however many executors have joined in between.
-    spark.conf.set("spark.sql.files.minPartitionNum", str(spark.sparkContext.defaultParallelism))
+    # All passes must cut files into the same blocks, however many executors have joined in between.
+    if not spark.conf.get("spark.sql.files.minPartitionNum", None):
+        spark.conf.set("spark.sql.files.minPartitionNum", str(spark.sparkContext.defaultParallelism))
     files = input_files(Store(spark, args.input), args.input, args.separator)
     publication = Publication(Store(spark, args.output), args.output, args.version)
     say(f"reading {len(files)} file(s) from {args.input}")
@@ -124,21 +126,22 @@ def write(spark: SparkSession, args: argparse.Namespace, files: list[str], publi
         raise JobError(f"{args.input}: has a header but no rows")
     found = rejects(lines, args.separator) if invalid else spark.createDataFrame([], REJECTS)
     if invalid == rows_in or invalid > args.max_reject_ratio * rows_in:
-        first = [f"{row.file} row {row.row}: {row.reason}" for row in found.orderBy("file", "row").take(3)]
-        raise JobError(
-            f"{args.input}: {invalid} of {rows_in} rows are rejected, more than the share of {args.max_reject_ratio}"
-            f" that --max-reject-ratio allows. First: {'; '.join(first)}"
-        )
+        raise JobError(f"{args.input}: {_too_many(found, invalid, rows_in, args.max_reject_ratio)}")
     save(found, publication.folder("rejects"))
     rows_out, rows_rejected = (
         spark.read.parquet(publication.folder(name)).count() for name in ("passengers", "rejects")
     )
     say(f"{rows_in} rows in, {rows_out} out, {rows_rejected} rejected")
     if rows_in != rows_out + rows_rejected:
-        raise JobError(
-            f"{args.input}: {rows_in} rows in, but {rows_out} out and {rows_rejected} rejected: did it change meanwhile?"
-        )
+        counts = f"{rows_in} rows in, but {rows_out} out and {rows_rejected} rejected"
+        raise JobError(f"{args.input}: {counts}: did the file change meanwhile? Run again")
     return {"rows_in": rows_in, "rows_out": rows_out, "rows_rejected": rows_rejected}
+
+
+def _too_many(found: DataFrame, invalid: int, rows_in: int, allowed: float) -> str:
+    first = [f"{row.file} row {row.row}: {row.reason}" for row in found.orderBy("file", "row").take(3)]
+    limit = "" if invalid == rows_in else f", --max-reject-ratio allows {allowed:.2%}"
+    return f"{invalid} of {rows_in} rows are rejected{limit}. The first: {'; '.join(first)}"
 
 
 def save(rows: DataFrame, folder: str) -> None:
@@ -157,7 +160,7 @@ def main(argv: Sequence[str] | None = None, spark: SparkSession | None = None) -
     session = spark or SparkSession.builder.appName("titanic_etl").getOrCreate()
     session.sparkContext.setLogLevel("WARN")
     try:
-        result = run(session, args)
+        print(f"RESULT {json.dumps(run(session, args))}", flush=True)
     except JobError as error:
         problem = str(error)
     except (Py4JError, PySparkException) as error:
@@ -165,16 +168,12 @@ def main(argv: Sequence[str] | None = None, spark: SparkSession | None = None) -
         if not known:
             traceback.print_exc()
     else:
-        problem = ""
+        return 0
     finally:
         if spark is None:
             session.stop()
-    print(
-        f"JobError: {problem}" if problem else f"RESULT {json.dumps(result)}",
-        file=sys.stderr if problem else None,
-        flush=True,
-    )
-    return 1 if problem else 0
+    print(f"JobError: {problem}", file=sys.stderr, flush=True)
+    return 1
 
 
 if __name__ == "__main__":

@@ -83,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     logs.add_argument("service", nargs="?", choices=list(SERVICES), help="default: all that ran here")
     logs.add_argument("-f", "--follow", action="store_true", help="go on with what comes")
     logs.add_argument("-n", "--lines", type=_count, default=50, help="of each log (%(default)s)")
+    _command(commands, "ui", "start Airflow for the browser, with all services; show address and login", _ui)
     run = _command(commands, "run", "run a DAG once, here, and show what matters of its log", _run)
     run.add_argument("dag", metavar="DAG")
     run.add_argument("--conf", metavar="JSON", help="its parameters")
@@ -169,11 +170,27 @@ def _count(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text!r} is no number of lines")
 
 
+def _ui(_: argparse.Namespace) -> int:
+    from bigdata.local.airflow_ui import login
+
+    chosen = project_settings()
+    found = {status.name: status for status in Stack(chosen).up(tuple(SERVICES), lambda line: print(line, flush=True))}
+    who = login(chosen.state_dir)
+    print(f"""
+Airflow        {found["airflow"].url}   user {who.user}, password {who.password}
+Spark history  {found["history"].url}
+Stop all       make down""")
+    return 0
+
+
 def _run(arguments: argparse.Namespace) -> int:
     from bigdata.local.dagrun import run_dag
 
     chosen = project_settings()
-    log, summary = chosen.state_dir / "log" / f"{arguments.dag}.log", chosen.state_dir / "reports" / f"{arguments.dag}.txt"
+    log, summary = (
+        chosen.state_dir / "log" / f"{arguments.dag}.log",
+        chosen.state_dir / "reports" / f"{arguments.dag}.txt",
+    )
     summary.unlink(missing_ok=True)
     conf = ["--conf", arguments.conf] if arguments.conf else []
     code = run_dag(arguments.dag, conf, log, arguments.verbose, lambda line: print(line, flush=True))

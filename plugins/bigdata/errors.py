@@ -39,7 +39,7 @@ class ApplicationFailed(BigdataError):
 
     def __init__(self, name: str, state: str, reason: str, last_lines: Sequence[str] = ()) -> None:
         self.name, self.state, self.reason, self.last_lines = name, state, reason, tuple(last_lines)
-        tail = "".join(f"\n    {line}" for line in self.last_lines)
+        tail = "" if self.last_lines == (reason,) else "".join(f"\n    {line}" for line in self.last_lines)
         super().__init__(f"{name} ended as {state}: {reason}{tail}")
 
 

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from bigdata import cli
+from bigdata.local.stack import SERVICES
 
 
 @pytest.fixture
@@ -43,8 +44,8 @@ def test_down_with_nothing_up_is_fine(project, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["local", "logs"], "kafka and s3 and history: no log: never started here. run: bigdata local up"),
-        (["local", "up", "postgres"], "no service 'postgres': there are kafka, s3, history"),
+        (["local", "logs"], f"{' and '.join(SERVICES)}: no log: never started here. run: bigdata local up"),
+        (["local", "up", "postgres"], f"no service 'postgres': there are {', '.join(SERVICES)}"),
     ],
 )
 def test_errors_are_one_line(project, capsys, arguments, message):
@@ -96,7 +97,10 @@ def test_a_port_that_is_none_is_refused(project, capsys):
 
 
 def test_it_starts_without_airflow_and_leaves_no_home(project):
-    program = "import sys; from bigdata import cli; cli.main(['local', 'status']); print([m for m in sys.modules if m.startswith('airflow')])"
+    program = (
+        "import sys; from bigdata import cli; cli.main(['local', 'status']); "
+        "print([name for name in sys.modules if name.startswith(('airflow', 'pyspark', 'kafka', 'boto3'))])"
+    )
     environ = {**os.environ, "HOME": str(project)}
     done = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
@@ -109,5 +113,3 @@ def test_a_reader_that_has_seen_enough_is_no_error(project):
     script = f"set -o pipefail; {sys.executable} -m bigdata.cli local logs kafka -n 100000 | head -1"
     done = subprocess.run(["bash", "-c", script], cwd=project, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "line\n", "")
-
-

@@ -36,7 +36,7 @@ class History(Service):
             f"-Dspark.history.ui.port={site.port}",
         ]
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, site: Site) -> dict[str, str]:
         """The address it binds to, for which there is no property."""
         return {"SPARK_LOCAL_IP": HOST}
 

@@ -55,6 +55,7 @@ def resolve(
     :param jvm_options: further options of the Ivy process.
     :returns: the jars, sorted by name.
     :raises StackError: naming the packages that were not found, or why Ivy could not run.
+    :raises ConfigError: a package is no Maven coordinate, or ``ivy_settings`` is no file.
     """
     stamp: dict[str, object] = {
         "packages": sorted(packages),
@@ -63,6 +64,8 @@ def resolve(
     }
     if (found := _complete(folder / name, stamp)) is not None:
         return found
+    if ivy_settings and not Path(ivy_settings).is_file():
+        raise ConfigError(f"[bigdata] ivy_settings = {ivy_settings}: there is no such file")
     lock = hold(folder / f".{name}.lock", f"{name} jars", progress, _LOCK_SECONDS)
     with lock as descriptor:
         if (found := _complete(folder / name, stamp)) is not None:
@@ -141,7 +144,7 @@ class _Download:
         shutil.rmtree(self.jars, ignore_errors=True)
         command = [str(find_java().executable), *_JVM_OPTIONS, *jvm_options]
         command += [f"-Divy.default.ivy.user.dir={self.work / 'user'}", "-jar", str(_ivy_jar())]
-        command += ["-settings", str(Path(ivy_settings).expanduser())] if ivy_settings else []
+        command += ["-settings", ivy_settings] if ivy_settings else []
         command += ["-ivy", str(self.ivy_file), "-cache", str(self.cache), "-confs", "default"]
         command += ["-retrieve", str(self.jars / "[organisation]_[artifact]-[revision](-[classifier]).[ext]")]
         # OSGi bundles are plain jars under another name in their pom; woodstox and scala-logging are such.
@@ -190,7 +193,8 @@ class _Download:
         output = self.log_file.read_text(errors="replace")
         found, done = output.count("\tfound "), output.count("[SUCCESSFUL ]")
         if not done:
-            return f"{self.name}: looking up what it needs, {found} packages found"
+            seen = sum(1 for _ in self.cache.rglob("ivy-*.xml"))
+            return f"{self.name}: looking up what it needs, {seen} packages seen"
         # Ivy says only at the end how many of the packages found are superseded by others or have no jar.
         size = sum(path.stat().st_size for path in self.cache.rglob("*.jar"))
         return f"{self.name}: {done} of at most {found} jars, {size / 1e6:.0f} MB"
@@ -215,6 +219,7 @@ def _failure(name: str, output: str, log_file: Path) -> StackError:
     elif missing:
         hint = "Look at the names and versions; behind a mirror, set [bigdata] ivy_settings"
     else:
-        last = [line.strip() for line in output.splitlines() if line.strip()][-3:]
+        lines = [line.strip() for line in output.splitlines()]
+        last = [line for line in lines if line and not line.startswith("at ")][-3:]
         hint = f"Its last lines: {' | '.join(last) or 'none'}"
     return StackError(name, what, hint)

@@ -77,12 +77,13 @@ def _resolve(
     jvm_options: tuple[str, ...],
 ) -> list[Path]:
     wanted = JAR_SETS[name]
+    mirror = settings.ivy_settings and str(settings.project_dir / Path(settings.ivy_settings).expanduser())
     return ivy.resolve(
         name,
         wanted.packages,
         wanted.excludes,
         folder=settings.state_dir / "jars",
-        ivy_settings=settings.ivy_settings,
+        ivy_settings=mirror,
         progress=progress,
         cancelled=cancelled,
         jvm_options=jvm_options,

@@ -92,15 +92,18 @@ def _examine(executable: Path, environ: Mapping[str, str]) -> Java:
     if version is None:
         # macOS has a /usr/bin/java that is no Java: it only tells where to get one.
         lines = [line.strip() for line in output.splitlines() if line.strip()]
-        said = lines[0] if lines else "nothing"
-        raise _Unfit(f"is no working Java: it exits with code {done.returncode} and says: {said}")
+        words = lines[0] if lines else "nothing"
+        raise _Unfit(f"is no working Java: it exits with code {done.returncode} and says: {words}")
     text, feature = version
     if feature < OLDEST:
         raise _Unfit(f"is version {text}, and {OLDEST} is the oldest that works")
     if not has_module:
         raise _Unfit(f"is version {text} but lacks the module {_MODULE}, which Spark needs (a trimmed runtime)")
-    home = re.search(r"^\s*java\.home = (.+)$", output, re.MULTILINE)
-    return Java(executable, Path(home[1].strip()) if home else executable.resolve().parent.parent, feature)
+    said = re.search(r"^\s*java\.home = (.+)$", output, re.MULTILINE)
+    home = Path(said[1].strip()) if said else executable.resolve().parent.parent
+    # What PATH has may be a shim that starts the real one as a child; signals must reach the real one.
+    direct = home / "bin" / "java"
+    return Java(direct if direct.exists() else executable, home, feature)
 
 
 def _version(output: str) -> tuple[str, int] | None:

@@ -50,13 +50,15 @@ class Launch:
         self,
         service: Service,
         state_dir: Path,
+        project_dir: Path,
         java: Java,
         class_path: str,
         configured_port: int,
         taken: Collection[int],
         timeout: float,
     ) -> None:
-        self.service, self.state_dir, self.java, self.class_path = service, state_dir, java, class_path
+        self.service, self.state_dir, self.project_dir = service, state_dir, project_dir
+        self.java, self.class_path = java, class_path
         self.configured_port, self.taken, self.timeout = configured_port, set(taken), timeout
         self.log = log_path(state_dir, service.name)
         self._tries = 0
@@ -94,27 +96,21 @@ class Launch:
         before = record.load(record_path(self.state_dir, name))
         port = self._choose(before.port)
         inner = self._choose_inner(before.inner_port, port)
-        site = Site(self.state_dir, name, port, inner, self.class_path, self.java)
+        site = Site(self.state_dir, self.project_dir, name, port, inner, self.class_path, self.java)
         self.service.prepare(site)
-        env = {key: os.environ[key] for key in _PASSED_ON if key in os.environ} | self.service.environment()
-        self._process = process.spawn(self._command(site), self.log, env, cwd=site.data.parent)
+        env = {key: os.environ[key] for key in _PASSED_ON if key in os.environ} | self.service.environment(site)
+        self._process = process.spawn(self.service.command(site, mark(self.state_dir, name)), self.log, env, cwd=site.data.parent)
         self._record = Record(
             port, inner, self.service.version, self._process.pid, self._process.create_time(), time.time()
         )
         record.save(record_path(self.state_dir, name), self._record)
         self._deadline = time.monotonic() + self.timeout
 
-    def _command(self, site: Site) -> Sequence[str]:
-        start = [str(self.java.executable), *self.service.jvm_options(site), "-XX:+ExitOnOutOfMemoryError"]
-        start += [mark(self.state_dir, site.name), "-cp", self.class_path, self.service.main_class]
-        return [*start, *self.service.arguments(site)]
-
     def _listens(self) -> bool:
-        """Whether it is our process that has the port, not one that took it a moment before."""
+        """Whether it is our process, or a child of it, that has the port, not one that took it a moment before."""
         try:
-            return any(
-                connection.laddr.port == self._record.port for connection in self._process.net_connections("tcp")
-            )
+            family = process.with_descendants([self._process])
+            return any(link.laddr.port == self._record.port for member in family for link in member.net_connections("tcp"))
         except psutil.NoSuchProcess:
             return False
         except psutil.AccessDenied:

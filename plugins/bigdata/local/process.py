@@ -57,12 +57,23 @@ def marked(marks: Set[str]) -> list[psutil.Process]:
     return found
 
 
+def with_descendants(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+    """The processes that still exist, and all that they started."""
+    found = {}
+    for process in processes:
+        with suppress(psutil.Error):
+            found |= {member.pid: member for member in (process, *process.children(recursive=True))}
+    return list(found.values())
+
+
 def stop(processes: Iterable[psutil.Process], grace: float) -> None:
-    """End the processes and their groups: SIGTERM, ``grace`` seconds, then SIGKILL."""
-    alive = list(processes)
+    """End the processes, their groups and their descendants: SIGTERM, ``grace`` seconds, then SIGKILL."""
+    alive = with_descendants(processes)
     for number, wait in ((signal.SIGTERM, grace), (signal.SIGKILL, 10.0)):
         for process in alive:
             _send(process, number)
+            # One that was halted (Ctrl-Z, SIGSTOP) takes note only when it goes on.
+            _send(process, signal.SIGCONT)
         _, alive = psutil.wait_procs(alive, timeout=wait)
 
 

@@ -17,12 +17,14 @@ class Site:
 
     :param state_dir: the stack's folder.
     :param name: of the service.
+    :param project_dir: the checkout.
     :param port: the one that clients use, on loopback.
     :param inner_port: a second one, for services that need it; else 0.
     :param class_path: as ``java -cp`` takes it.
     """
 
     state_dir: Path
+    project_dir: Path
     name: str
     port: int
     inner_port: int
@@ -59,15 +61,20 @@ class Service(ABC):
         :raises StackError: when the data folder is damaged and only the user can decide what to do.
         """
 
-    @abstractmethod
+    def command(self, site: Site, mark: str) -> Sequence[str]:
+        """What to run; ``mark`` must be a word of its own in it."""
+        java = [str(site.java.executable), *self.jvm_options(site), "-XX:+ExitOnOutOfMemoryError", mark]
+        return [*java, "-cp", site.class_path, self.main_class, *self.arguments(site)]
+
     def jvm_options(self, site: Site) -> Sequence[str]:
         """Options of the Java process."""
+        return ()
 
     def arguments(self, site: Site) -> Sequence[str]:
         """Arguments of the main class."""
         return ()
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, site: Site) -> dict[str, str]:
         """Environment variables beyond the few that every service gets."""
         return {}
 

@@ -16,6 +16,7 @@ import psutil
 from bigdata.errors import ConfigError, StackError
 from bigdata.local import jars, process, record
 from bigdata.local.connections import write_connections
+from bigdata.local.airflow_ui import AirflowUI
 from bigdata.local.history import History
 from bigdata.local.ivy import pyspark_jars_dir
 from bigdata.local.java import find_java
@@ -30,7 +31,7 @@ from bigdata.settings import Settings
 
 HINT = "run: bigdata local up"
 DEFAULT_SERVICES = ("kafka", "s3")
-SERVICES: dict[str, Service] = {service.name: service for service in (Kafka(), S3(), History())}
+SERVICES: dict[str, Service] = {service.name: service for service in (Kafka(), S3(), History(), AirflowUI())}
 
 _LOCK_SECONDS = 1800
 _POLL_SECONDS = 0.1
@@ -124,6 +125,7 @@ class Stack:
                 launches[service.name] = Launch(
                     service,
                     self.state_dir,
+                    self.settings.project_dir,
                     java,
                     self._class_path(service),
                     getattr(self.settings, f"{service.name}_port", 0),

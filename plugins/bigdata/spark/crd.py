@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,30 +74,37 @@ def _key(schema: dict[str, Any]) -> str:
     return json.dumps(schema, sort_keys=True)
 
 
-def _count(schema: Any, counts: Counter[str]) -> None:
-    if isinstance(schema, dict):
-        if "type" in schema or "anyOf" in schema:
-            counts[_key(schema)] += 1
-        for item in schema.values():
-            _count(item, counts)
+def _parts(schema: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """The schemas right inside one: the keyword, the field's name (empty for items and values), the schema."""
+    for name, inner in schema.get("properties", {}).items():
+        yield "properties", name, inner
+    for keyword in ("items", "additionalProperties"):
+        if isinstance(inner := schema.get(keyword), dict):
+            yield keyword, "", inner
 
 
-def _share(schema: Any, counts: Counter[str], names: dict[str, str], defs: dict[str, Any], hint: str = "") -> Any:
-    if not isinstance(schema, dict):
-        return schema
+def _count(schema: dict[str, Any], counts: Counter[str]) -> None:
+    counts[_key(schema)] += 1
+    for _, _, inner in _parts(schema):
+        _count(inner, counts)
+
+
+def _share(
+    schema: dict[str, Any], counts: Counter[str], names: dict[str, str], defs: dict[str, Any], hint: str = ""
+) -> dict[str, Any]:
+    """The schema with what occurs more than once put into ``defs``, named after the field that has it."""
     key = _key(schema)
     if key in names:
         return {"$ref": f"#/$defs/{names[key]}"}
-    # A list's or map's items are named after the list.
-    inner = {
-        k: _share(v, counts, names, defs, hint if k in ("items", "additionalProperties", "properties") else k)
-        for k, v in schema.items()
-    }
+    found = dict(schema)
+    for keyword, name, inner in _parts(schema):
+        shared = _share(inner, counts, names, defs, name or hint)
+        found[keyword] = {**found[keyword], name: shared} if name else shared
     if counts[key] < 2 or len(key) < _WORTH_SHARING:
-        return inner
+        return found
     number = sum(1 for name in defs if name.rstrip("0123456789") == hint) + 1
     names[key] = hint if number == 1 else f"{hint}{number}"
-    defs[names[key]] = inner
+    defs[names[key]] = found
     return {"$ref": f"#/$defs/{names[key]}"}
 
 

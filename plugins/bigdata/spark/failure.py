@@ -20,6 +20,8 @@ _NOISE = re.compile(_TIME + r"(TRACE|DEBUG|INFO|WARN) |^\s+at |^\s*$|^\s+\.\.\. 
 _SUBMIT = re.compile(_TIME + r"(?:ERROR|FATAL) (?:SparkSubmit|SparkContext|Client)[^:]*: (?P<what>.*)")
 _TRACEBACK = re.compile(r"Traceback \(most recent call last\):$")
 _ANY_EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(:|$)")
+_ONE_LINE = re.compile(r"^[A-Za-z_]\w*Error: ")
+_SYNTAX = re.compile(r"^(Syntax|Indentation|Tab)Error: ")
 _JAVA = re.compile(r'^(?:Exception in thread "[^"]*" |Caused by: |: |Error: )(?P<what>\S.*)')
 _JVM = re.compile(r"^(Error occurred during initialization of VM|Invalid maximum heap size|Unrecognized VM option)")
 
@@ -54,11 +56,12 @@ def explain(lines: Sequence[str], code: int | None) -> Failure:
 def _python(lines: Sequence[str]) -> Failure | None:
     starts = [index for index, line in enumerate(lines) if _TRACEBACK.search(line)]
     if not starts:
-        # A syntax error comes without the heading.
-        ends = [index for index, line in enumerate(lines) if re.match(r"^(Syntax|Indentation|Tab)Error: ", line)]
+        # A syntax error comes without the heading, and so does what a job says itself in one line.
+        ends = [index for index, line in enumerate(lines) if _ONE_LINE.match(line)]
         if not ends:
             return None
-        return Failure(lines[ends[-1]], tuple(lines[max(0, ends[-1] - 3) : ends[-1] + 1]))
+        before = 3 if _SYNTAX.match(lines[ends[-1]]) else 0
+        return Failure(lines[ends[-1]], tuple(lines[max(0, ends[-1] - before) : ends[-1] + 1]))
     start = starts[-1]
     end = next(
         (

@@ -98,7 +98,7 @@ def summarize(
     """Say in a few lines what the run made and where it is; on a laptop ``make run`` prints the same lines last."""
     _, published = _published(settings, params)
     text = summary.summary(f"s3://{published.passengers_path}", published, landed, receipt, verified, reported)
-    log.info("Summary\n%s", text)
+    print(text)  # noqa: T201 - the last lines of the task's log, without a prefix
     if settings.runtime is RuntimeName.LOCAL:
         summary_file(settings).write_text(text + "\n", encoding="utf-8")
     return text

@@ -45,7 +45,7 @@ def test_a_java_that_does_not_fit_is_passed_over(tmp_path, caplog):
 
 
 @pytest.mark.parametrize(
-    "version", ['echo \'openjdk version "11.0.2" 2019-01-15\' >&2', 'echo \'java version "1.8.0_392"\' >&2; exit 1']
+    "version", ["echo 'openjdk version \"11.0.2\" 2019-01-15' >&2", "echo 'java version \"1.8.0_392\"' >&2; exit 1"]
 )
 def test_too_old_says_version_and_path(tmp_path, version):
     executable = fake_java(tmp_path, version)

@@ -1,0 +1,97 @@
+"""Airflow itself, for the browser: api-server, scheduler, DAG processor and triggerer in one, on loopback.
+
+``airflow standalone`` runs the four. Tasks run in its scheduler's processes and end with it.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from bigdata.errors import StackError
+from bigdata.local import record
+from bigdata.local.environment import airflow_environment
+from bigdata.local.ports import HOST, free_port
+from bigdata.local.service import Service, Site
+
+_PARTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
+
+
+@dataclass(frozen=True)
+class Login:
+    """Of the only user, made at the first start."""
+
+    user: str
+    password: str
+
+
+class AirflowUI(Service):
+    """The Airflow service; not part of a plain ``up``."""
+
+    name = "airflow"
+    version = version("apache-airflow")
+    main_class = "airflow"
+    jar_set = None
+    first_port = 8080
+    needs_inner_port = True
+
+    def prepare(self, site: Site) -> None:
+        """See :class:`Service`."""
+        site.data.mkdir(parents=True, exist_ok=True)
+
+    def command(self, site: Site, mark: str) -> Sequence[str]:
+        """``-X`` takes any word, and so carries the mark."""
+        return [sys.executable, "-X", mark, "-m", self.main_class, "standalone"]
+
+    def environment(self, site: Site) -> dict[str, str]:
+        """The project's, and what concerns this server."""
+        url = self.url(site.port)
+        history = record.load(site.state_dir / "stack" / "history.json")
+        taken = {site.port, site.inner_port}
+        return airflow_environment(site.project_dir, {**os.environ, "AIRFLOW__BIGDATA__STATE_DIR": str(site.state_dir)}) | {
+            "AIRFLOW__BIGDATA__STATE_DIR": str(site.state_dir),
+            "AIRFLOW__BIGDATA__HISTORY_SERVER_URL": f"http://{HOST}:{history.port}" if history.port else "",
+            "AIRFLOW__API__PORT": str(site.port),
+            "AIRFLOW__API__BASE_URL": url,
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            "AIRFLOW__CORE__PARALLELISM": "4",
+            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(site.inner_port),
+            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port(site.inner_port + 1, taken)),
+        }
+
+    def answers(self, port: int, timeout: float) -> bool:
+        """Ask for the health of all parts."""
+        link = http.client.HTTPConnection(HOST, port, timeout=timeout)
+        try:
+            link.request("GET", "/api/v2/monitor/health")
+            answer = link.getresponse()
+            health = json.loads(answer.read()) if answer.status == 200 else {}
+            return all((health.get(part) or {}).get("status") == "healthy" for part in _PARTS)
+        except (OSError, ValueError, http.client.HTTPException):
+            return False
+        finally:
+            link.close()
+
+    def url(self, port: int) -> str:
+        """The page."""
+        return f"http://{HOST}:{port}"
+
+
+def login(state_dir: Path) -> Login:
+    """Read the login that Airflow's simple auth manager made.
+
+    :raises StackError: Airflow never started here.
+    """
+    file = state_dir / "airflow" / "simple_auth_manager_passwords.json.generated"
+    try:
+        ((user, password),) = json.loads(file.read_text()).items()
+    except (OSError, ValueError) as error:
+        raise StackError("airflow", f"no login in {file}: {error}", "run: make ui") from None
+    return Login(user, password)

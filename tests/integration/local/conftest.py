@@ -1,0 +1,63 @@
+"""Stacks of one's own, to be broken at will; only the jars are the developer's, so that nothing is downloaded twice."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from bigdata import settings
+from bigdata.local import jars, process
+from bigdata.local.launch import mark
+from bigdata.local.stack import SERVICES, Stack
+from bigdata.settings import Settings
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="session")
+def jars_dir() -> Path:
+    shared = settings.from_environment(ROOT, {})
+    jars.fetch(shared, ["kafka", "s3", "spark"], print)
+    return shared.state_dir / "jars"
+
+
+@pytest.fixture
+def own_settings(tmp_path: Path, jars_dir: Path) -> Settings:
+    own = settings.from_environment(tmp_path, {})
+    own.state_dir.mkdir()
+    (own.state_dir / "jars").symlink_to(jars_dir, target_is_directory=True)
+    return own
+
+
+@pytest.fixture
+def own_stack(own_settings: Settings) -> Iterator[Callable[..., Stack]]:
+    """Makes a stack in the test's folder; whatever it left running is ended."""
+
+    def make(patience: float = 30.0, **changes: Any) -> Stack:
+        return Stack(dataclasses.replace(own_settings, **changes), patience=patience)
+
+    yield make
+    process.stop(running(own_settings), grace=5)
+
+
+def running(own: Settings) -> list[psutil.Process]:
+    """All processes of a stack, found by their command lines and not by what the stack wrote down."""
+    return process.marked({mark(own.state_dir, name) for name in [*SERVICES, "jars"]})
+
+
+def sessions(pids: list[int]) -> list[psutil.Process]:
+    """All processes in the sessions that these led."""
+    found = []
+    for item in psutil.process_iter():
+        try:
+            if os.getsid(item.pid) in pids and item.status() != psutil.STATUS_ZOMBIE:
+                found.append(item)
+        except (psutil.Error, OSError):
+            continue
+    return found
