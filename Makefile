@@ -1,5 +1,8 @@
 # Set-up is part of each command: the environment is made and kept in step with the lock whenever a target needs it.
-PYTHON ?= $(shell command -v python3.12 || command -v python3.13 || command -v python3.11 || command -v python3)
+IN_RANGE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+# The first Python that runs and has a version we support; a shim of a version manager may do neither.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+    $$python -c '$(IN_RANGE)' 2>/dev/null && echo $$python && break; done)
 UV_VERSION := 0.13.8
 VENV := .venv
 STATE := .bigdata
@@ -48,8 +51,8 @@ lock: ## resolve the dependencies anew
 	    --custom-compile-command "make lock" --upgrade -c requirements.lock -o requirements-dev.lock
 
 check-python:
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || \
-	    { echo "Python 3.11 to 3.13 is needed, found: $$($(PYTHON) --version 2>&1). Say which: make PYTHON=/path/to/python3.12 ..." >&2; exit 1; }
+	@$(or $(PYTHON),false) -c '$(IN_RANGE)' 2>/dev/null || { echo "Python 3.11 to 3.13 is needed, found:" \
+	    "$$($(or $(PYTHON),python3) --version 2>&1 | head -1). Say which: make PYTHON=/path/to/python3.12 ..." >&2; exit 1; }
 
 $(VENV)/bin/uv: | check-python
 	@echo "Making the environment in $(VENV) (once)"

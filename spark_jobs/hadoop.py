@@ -11,14 +11,17 @@ from pyspark.sql import SparkSession
 MEANINGS = {
     "UnknownStoreException": "the bucket does not exist: create it, or check its name",
     "AccessDeniedException": "access denied: check the credentials in the environment and the bucket's policy",
+    "Status Code: 403": "access denied: check the credentials in the environment and the bucket's policy",
     "AccessControlException": "access denied: check the owner and mode of the folder",
     "CredentialInitializationException": "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     "NoAuthWithAWSException": "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     "ConnectException": "the store does not answer: check fs.s3a.endpoint, and that it runs",
     "UnknownHostException": "the store's host name is unknown: check fs.s3a.endpoint",
+    "ParentNotDirectoryException": "cannot be written: a file lies where a folder must be",
+    "Mkdirs failed": "cannot be written: check owner and mode of the folder above",
     "UnsupportedFileSystemException": "no file system is known for this URI's scheme",
 }
-_URI = re.compile(r"\b(?:s3a|file|hdfs):/[^\s'`\"]*[^\s'`\":,.]")
+_URI = re.compile(r"\b(?:s3a?|file|hdfs):/[^\s'`\"]*[^\s'`\":,.]")
 
 
 class JobError(Exception):
@@ -83,8 +86,11 @@ class Store:
         self._fs.delete(self._path(uri), True)
 
 
-def explained(error: Exception) -> tuple[str, bool]:
-    """Return one line that says what failed on the JVM's side, and whether that is a cause we know."""
+def explained(error: Exception, default_uri: str) -> tuple[str, bool]:
+    """Return one line that says what failed on the JVM's side, and whether that is a cause we know.
+
+    :param default_uri: what it was about, if the failure itself does not say.
+    """
     text = str(error)
     cause = getattr(error, "java_exception", None) or getattr(error, "_origin", None)
     while cause is not None and cause.getCause() is not None:
@@ -95,4 +101,4 @@ def explained(error: Exception) -> tuple[str, bool]:
     if not known:
         return detail, False
     uri = _URI.search(text)
-    return f"{uri[0] + ': ' if uri else ''}{known[0][1]} ({detail})", True
+    return f"{uri[0] if uri else default_uri}: {known[0][1]} ({detail})", True

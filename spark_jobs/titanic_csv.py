@@ -123,7 +123,10 @@ def rejects(lines: DataFrame, separator: str) -> DataFrame:
     found = invalid.join(F.broadcast(blocks), ["file", "block"]).withColumn("row", F.col("id") + F.col("to_row"))
     texts = found.where("row > 1").withColumn("text", _fields(dict.fromkeys(COLUMNS, "string"), separator))
     return texts.select(
-        "file", "row", _reason(separator).alias("reason"), F.expr("make_valid_utf8(value)").alias("raw")
+        F.expr("url_decode(replace(file, '+', '%2B'))").alias("file"),  # Spark gives it as in a URL
+        "row",
+        _reason(separator).alias("reason"),
+        F.expr("make_valid_utf8(value)").alias("raw"),
     )
 
 

@@ -96,19 +96,19 @@ def run(spark: SparkSession, args: argparse.Namespace) -> dict[str, Any]:
         counts = write(spark, args, files, publication)
         pointer = publication.publish(("passengers", "rejects"), {"input": args.input, **counts})
     except BaseException:
-        tolerated(publication.discard, "could not remove what this run wrote")
+        tolerated(publication.discard, args.output, "could not remove what this run wrote")
         raise
     say(f"published {publication.version}")
-    tolerated(publication.prune, "could not remove old versions")
+    tolerated(publication.prune, args.output, "could not remove old versions")
     return pointer
 
 
-def tolerated(clean_up: Callable[[], Any], problem: str) -> None:
+def tolerated(clean_up: Callable[[], Any], uri: str, problem: str) -> None:
     """Clean up; its failure is no reason to change the outcome, as a later run does it again."""
     try:
         clean_up()
     except Exception as error:
-        say(f"{problem}: {explained(error)[0]}")
+        say(f"{problem}: {explained(error, uri)[0]}")
 
 
 def write(spark: SparkSession, args: argparse.Namespace, files: list[str], publication: Publication) -> dict[str, int]:
@@ -164,7 +164,7 @@ def main(argv: Sequence[str] | None = None, spark: SparkSession | None = None) -
     except JobError as error:
         problem = str(error)
     except (Py4JError, PySparkException) as error:
-        problem, known = explained(error)
+        problem, known = explained(error, args.output)
         if not known:
             traceback.print_exc()
     else:

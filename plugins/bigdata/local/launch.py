@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 
 import psutil
@@ -98,8 +98,10 @@ class Launch:
         inner = self._choose_inner(before.inner_port, port)
         site = Site(self.state_dir, self.project_dir, name, port, inner, self.class_path, self.java)
         self.service.prepare(site)
+        word = mark(self.state_dir, name)
         env = {key: os.environ[key] for key in _PASSED_ON if key in os.environ} | self.service.environment(site)
-        self._process = process.spawn(self.service.command(site, mark(self.state_dir, name)), self.log, env, cwd=site.data.parent)
+        env[process.MARK_VARIABLE] = word
+        self._process = process.spawn(self.service.command(site, word), self.log, env, cwd=site.data.parent)
         self._record = Record(
             port, inner, self.service.version, self._process.pid, self._process.create_time(), time.time()
         )
@@ -110,7 +112,9 @@ class Launch:
         """Whether it is our process, or a child of it, that has the port, not one that took it a moment before."""
         try:
             family = process.with_descendants([self._process])
-            return any(link.laddr.port == self._record.port for member in family for link in member.net_connections("tcp"))
+            return any(
+                link.laddr.port == self._record.port for member in family for link in member.net_connections("tcp")
+            )
         except psutil.NoSuchProcess:
             return False
         except psutil.AccessDenied:

@@ -17,6 +17,9 @@ from pathlib import Path
 
 import psutil
 
+#: environment variable that hands the mark down to what a marked process starts
+MARK_VARIABLE = "BIGDATA_STACK_MARK"
+
 # Linux derives the creation time from the boot time, which moves a little when the clock is set.
 _CLOCK_STEP_SECONDS = 3.0
 
@@ -48,18 +51,19 @@ def find(pid: int, created: float) -> psutil.Process | None:
 
 
 def marked(marks: Set[str]) -> list[psutil.Process]:
-    """All processes whose command line has one of ``marks`` as a word of its own."""
+    """All processes with one of ``marks`` as a word of their command line, and all that such ones started."""
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            if not marks.isdisjoint(process.cmdline()) and process.status() != psutil.STATUS_ZOMBIE:
+            carries = not marks.isdisjoint(process.cmdline()) or process.environ().get(MARK_VARIABLE) in marks
+            if carries and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
     return found
 
 
 def with_descendants(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
     """The processes that still exist, and all that they started."""
-    found = {}
+    found: dict[int, psutil.Process] = {}
     for process in processes:
         with suppress(psutil.Error):
             found |= {member.pid: member for member in (process, *process.children(recursive=True))}

@@ -15,8 +15,8 @@ import psutil
 
 from bigdata.errors import ConfigError, StackError
 from bigdata.local import jars, process, record
-from bigdata.local.connections import write_connections
 from bigdata.local.airflow_ui import AirflowUI
+from bigdata.local.connections import write_connections
 from bigdata.local.history import History
 from bigdata.local.ivy import pyspark_jars_dir
 from bigdata.local.java import find_java

@@ -23,7 +23,9 @@ _ANY_EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(:|$)")
 _ONE_LINE = re.compile(r"^[A-Za-z_]\w*Error: ")
 _SYNTAX = re.compile(r"^(Syntax|Indentation|Tab)Error: ")
 _JAVA = re.compile(r'^(?:Exception in thread "[^"]*" |Caused by: |: |Error: )(?P<what>\S.*)')
-_JVM = re.compile(r"^(Error occurred during initialization of VM|Invalid maximum heap size|Unrecognized VM option)")
+_JVM = re.compile(
+    r"^(Unrecognized (VM )?option|Invalid (maximum|initial) heap size|Too small maximum heap|Could not reserve)"
+)
 
 
 @dataclass(frozen=True)
@@ -81,10 +83,11 @@ def _python(lines: Sequence[str]) -> Failure | None:
 
 
 def _java(lines: Sequence[str]) -> Failure | None:
+    if told := [line for line in lines if _JVM.match(line)]:
+        return Failure(told[0], tuple(told))
     found = [(line, match["what"]) for line in lines if (match := _JAVA.match(line) or _SUBMIT.match(line))]
     if not found:
-        told = [line for line in lines if _JVM.match(line)]
-        return Failure(told[0], tuple(told)) if told else None
+        return None
     causes = [what for line, what in found if line.startswith("Caused by: ")]
     reason = causes[-1] if causes else found[0][1]
     return Failure(reason, tuple(dict.fromkeys(line for line, _ in found))[-_MOST_LINES:])

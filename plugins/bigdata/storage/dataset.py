@@ -7,6 +7,7 @@ it stays for as long as at most one newer version is published meanwhile.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 POINTER = "_current.json"
 FORMAT = 1
+
+_ATTEMPTS = 5
+_PAUSE = 0.2
 
 
 @dataclass(frozen=True)
@@ -46,14 +50,14 @@ def current(fs: FileSystem, base: str) -> Published:
     """
     base = base.rstrip("/")
     where = f"{base}/{POINTER}"
-    try:
-        with fs.open_input_stream(where) as stream:
-            pointer = json.loads(stream.read())
-    except FileNotFoundError:
-        raise DataError(f"{where}: nothing is published there: run the job that writes it first") from None
-    except ValueError as error:
-        raise DataError(f"{where}: is no pointer to a dataset: {error}") from None
-    return _published(pointer, base, where)
+    for attempt in range(_ATTEMPTS):
+        try:
+            return _published(_read(fs, where), base, where)
+        except ValueError as error:
+            problem = error
+            # pyarrow asks for the size first: it gets a part if the pointer is replaced just then. Look again.
+            time.sleep(_PAUSE * attempt)
+    raise DataError(f"{where}: is no pointer to a dataset: {problem}")
 
 
 def dataset(fs: FileSystem, path: str) -> Dataset:
@@ -83,6 +87,16 @@ def batches(
         yield from dataset(fs, path).to_batches(columns=columns, batch_size=batch_size)
     except FileNotFoundError:
         raise _gone(path) from None
+
+
+def _read(fs: FileSystem, where: str) -> Any:
+    try:
+        with fs.open_input_stream(where) as stream:
+            return json.loads(stream.read())
+    except FileNotFoundError:
+        raise DataError(f"{where}: nothing is published there: run the job that writes it first") from None
+    except OSError as error:
+        raise DataError(f"{where}: cannot be read: {error}") from None
 
 
 def _published(pointer: Any, base: str, where: str) -> Published:

@@ -131,7 +131,7 @@ def test_rows_are_numbered_right_in_files_that_spark_cuts(
 ) -> None:
     """Three files in blocks of 2000 bytes, several of them in one task."""
     expected = []
-    for name, count, every in (("a.csv", 500, 7), ("b b%20é.csv", 37, 5), ("c.csv", 1200, 11)):
+    for name, count, every in (("a.csv", 500, 7), ("b b%20+é.csv", 37, 5), ("c.csv", 1200, 11)):
         lines = [changed(PassengerId="x" if n % every == 0 else str(n), Ticket="t" * (n % 90)) for n in range(2, count)]
         lines[10:10] = ["", ""]
         source = csv(*lines, name=name, newline=b"\r\n" if name == "c.csv" else b"\n")

@@ -60,7 +60,10 @@ def without(column: str) -> str:
         (b"", "is empty: it must start with a header line"),
         (HEADER.encode(), "has a header but no rows"),
         (HEADER.encode() + b"\n\n  \n", "has a header but no rows"),
-        (HEADER.replace(";", ",").encode() + b"\n1,0,3", "has 1 column, not 12, with separator ';': is the separator ','?"),
+        (
+            HEADER.replace(";", ",").encode() + b"\n1,0,3",
+            "has 1 column, not 12, with separator ';': is the separator ','?",
+        ),
         (without("Age").encode() + b"\n1;0;3", "the header has 11 columns, not the expected 12: missing 'Age'"),
         (f"{HEADER};Deck\n{GOOD};A".encode(), "the header has 13 columns, not the expected 12: unexpected 'Deck'"),
         (b";".join([b"1"] * 200), "the header has 200 columns, not the expected 12: missing 'PassengerId', "),

@@ -13,8 +13,9 @@ MARK = "-Dbigdata.stack=/some where/test"
 
 
 def start(tmp_path: Path, program: str) -> psutil.Popen:
-    environ = {"PATH": os.environ["PATH"]}
-    return process.spawn([sys.executable, "-c", program, f"{MARK}{tmp_path}"], tmp_path / "log", environ, tmp_path)
+    mark = f"{MARK}{tmp_path}"
+    environ = {"PATH": os.environ["PATH"], process.MARK_VARIABLE: mark}
+    return process.spawn([sys.executable, "-c", program, mark], tmp_path / "log", environ, tmp_path)
 
 
 @pytest.fixture
@@ -58,6 +59,19 @@ def test_processes_are_found_by_their_mark(sleeper, tmp_path):
     wait_for("up", tmp_path / "log")
     assert [item.pid for item in process.marked({f"{MARK}{tmp_path}"})] == [sleeper.pid]
     assert process.marked({MARK}) == []
+
+
+def test_what_a_killed_one_started_is_found_by_its_mark(tmp_path):
+    child = "import time; print('child', flush=True); time.sleep(60)"
+    program = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {child!r}]); time.sleep(60)"
+    parent = start(tmp_path, program)
+    wait_for("child", tmp_path / "log")
+    (orphan,) = psutil.Process(parent.pid).children()
+    parent.kill()
+    parent.wait()
+    assert process.marked({f"{MARK}{tmp_path}"}) == [orphan]
+    process.stop([orphan], grace=10)
+    assert not orphan.is_running()
 
 
 def test_stop_ends_the_whole_group_and_insists(tmp_path):

@@ -114,7 +114,7 @@ Invalid maximum heap size: -Xmx9x"""
         ),
         (SUBMIT, "Failed to load class Nope.", SUBMIT),
         (SYNTAX, "SyntaxError: invalid syntax", "    def"),
-        (HEAP, "Could not create the Java Virtual Machine.", "Error: Could not create the Java Virtual Machine."),
+        (HEAP, "Invalid maximum heap size: -Xmx9x", "Invalid maximum heap size: -Xmx9x"),
     ],
 )
 def test_the_exception_a_person_looks_for(output: str, reason: str, shown: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from titanic_etl import parse_args
 
 BOTH = ["--input=file:/in.csv", "--output=file:/out"]

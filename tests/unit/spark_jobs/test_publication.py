@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from publication import ORPHAN_AGE, superseded, version_name
 
 NOW = datetime(2026, 11, 21, 7, 5, tzinfo=UTC)

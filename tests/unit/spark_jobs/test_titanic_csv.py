@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from titanic_csv import COLUMNS, header_problem
 
 HEADER = ";".join(COLUMNS).encode()

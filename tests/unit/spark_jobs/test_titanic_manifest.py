@@ -8,9 +8,9 @@ from typing import Any
 
 import jinja2
 import pytest
-from titanic_etl import parse_args
 
 from bigdata.spark.manifest import load
+from titanic_etl import parse_args
 
 MANIFEST = Path(__file__).parents[3] / "spark_jobs" / "titanic_etl.yaml"
 

@@ -1,0 +1,3 @@
+"""A module that the probe gets by pyFiles."""
+
+NAME = "helpers"
