@@ -171,11 +171,12 @@ def _count(text: str) -> int:
 
 
 def _ui(_: argparse.Namespace) -> int:
-    from bigdata.local.airflow_ui import login
+    from bigdata.local.airflow_ui import login, wait_for_dags
 
     chosen = project_settings()
     found = {status.name: status for status in Stack(chosen).up(tuple(SERVICES), lambda line: print(line, flush=True))}
     who = login(chosen.state_dir)
+    wait_for_dags(found["airflow"].url, who)
     print(f"""
 Airflow        {found["airflow"].url}   user {who.user}, password {who.password}
 Spark history  {found["history"].url}

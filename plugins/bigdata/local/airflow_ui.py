@@ -9,10 +9,13 @@ import http.client
 import json
 import os
 import sys
+import time
+import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from bigdata.errors import StackError
 from bigdata.local import record
@@ -54,7 +57,9 @@ class AirflowUI(Service):
         url = self.url(site.port)
         history = record.load(site.state_dir / "stack" / "history.json")
         taken = {site.port, site.inner_port}
-        return airflow_environment(site.project_dir, {**os.environ, "AIRFLOW__BIGDATA__STATE_DIR": str(site.state_dir)}) | {
+        return airflow_environment(
+            site.project_dir, {**os.environ, "AIRFLOW__BIGDATA__STATE_DIR": str(site.state_dir)}
+        ) | {
             "AIRFLOW__BIGDATA__STATE_DIR": str(site.state_dir),
             "AIRFLOW__BIGDATA__HISTORY_SERVER_URL": f"http://{HOST}:{history.port}" if history.port else "",
             "AIRFLOW__API__PORT": str(site.port),
@@ -82,6 +87,32 @@ class AirflowUI(Service):
     def url(self, port: int) -> str:
         """The page."""
         return f"http://{HOST}:{port}"
+
+
+def wait_for_dags(url: str, who: Login, timeout: float = 120.0) -> int:
+    """Wait until Airflow lists DAGs, some seconds after its parts are healthy.
+
+    :return: how many it lists.
+    :raises StackError: none was listed in ``timeout`` seconds.
+    """
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        token = _ask(f"{url}/auth/token", {"username": who.user, "password": who.password})["access_token"]
+        if count := _ask(f"{url}/api/v2/dags?limit=1", headers={"Authorization": f"Bearer {token}"})["total_entries"]:
+            return int(count)
+        time.sleep(1)
+    raise StackError("airflow", f"lists no DAGs after {timeout:.0f} s", "see: bigdata local logs airflow")
+
+
+def _ask(url: str, body: dict[str, str] | None = None, headers: dict[str, str] | None = None) -> dict[str, Any]:
+    data = json.dumps(body).encode() if body else None
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json", **(headers or {})})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            found: dict[str, Any] = json.load(answer)
+    except OSError as error:
+        raise StackError("airflow", f"{url}: {error}", "see: bigdata local logs airflow") from error
+    return found
 
 
 def login(state_dir: Path) -> Login:

@@ -14,7 +14,8 @@ from pathlib import Path
 # 2026-11-21T06:53:09.606657Z [info     ] message [logger.name] key=value ...; a message may have several lines
 _START = re.compile(r"^\d{4}-\d\d-\d\dT\S+ \[\w+\s*\] ")
 _ENTRY = re.compile(
-    r"^\S+ \[(?P<level>\w+)\s*\] (?P<message>.*?)\s+\[(?P<logger>[\w.]+)\](?: \S+=[^\n]*)?(?:\n(?P<rest>.*))?$", re.DOTALL
+    r"^\S+ \[(?P<level>\w+)\s*\] (?P<message>.*?)\s+\[(?P<logger>[\w.]+)\](?: \S+=[^\n]*)?(?:\n(?P<rest>.*))?$",
+    re.DOTALL,
 )
 _TASK = re.compile(r"\[DAG TEST\] (?P<event>starting|end task) task_id=(?P<task>\S+)")
 _OURS = "bigdata."
