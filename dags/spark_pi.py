@@ -7,9 +7,13 @@ elsewhere.
 
 from __future__ import annotations
 
+# Loaded below in any case. The DAG processor loads the airflow.* modules that a file imports by name once, and then
+# forks a process for each parse: naming these keeps every parse from loading them anew (bench/dag_parsing.py).
+import airflow.providers.cncf.kubernetes.operators.spark_kubernetes
+import airflow.sdk.definitions.decorators  # noqa: F401
 from airflow.sdk import dag, task
-from bigdata.operators.spark_application import SparkApplicationOperator
 
+from bigdata.operators.spark_application import SparkApplicationOperator
 from bigdata.settings import RuntimeName, load
 
 settings = load()

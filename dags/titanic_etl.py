@@ -20,9 +20,15 @@ from __future__ import annotations
 
 from typing import Any
 
+# Loaded below in any case. The DAG processor loads the airflow.* modules that a file imports by name once, and then
+# forks a process for each parse: naming these keeps every parse from loading them anew (bench/dag_parsing.py).
+import airflow.providers.amazon.aws.assets.s3
+import airflow.providers.cncf.kubernetes.operators.spark_kubernetes
+import airflow.sdk.definitions.asset.metadata
+import airflow.sdk.definitions.decorators  # noqa: F401
 from airflow.sdk import Asset, Metadata, Param, dag, get_current_context, task
-from bigdata.operators.spark_application import SparkApplicationOperator
 
+from bigdata.operators.spark_application import SparkApplicationOperator
 from bigdata.settings import load
 
 settings = load()

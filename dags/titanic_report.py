@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+# Loaded below in any case. The DAG processor loads the airflow.* modules that a file imports by name once, and then
+# forks a process for each parse: naming these keeps every parse from loading them anew (bench/dag_parsing.py).
+import airflow.sdk.definitions.decorators  # noqa: F401
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import Asset, Param, dag, task
 

@@ -1,8 +1,10 @@
-"""A SparkApplication as a task: the same manifest on this machine, by spark-submit to Kubernetes, or by the Spark operator.
+"""A SparkApplication as a task: one manifest on this machine, by spark-submit to Kubernetes, or by the Spark operator.
 
 Waiting contract, for the runtimes ``local`` and ``native``: the application lives no longer than the task's try. It is
 submitted once per try, its driver's log goes to the task's log line by line, and whatever ends the try (success,
 failure, kill, ``execution_timeout``, a killed worker) ends the application with it.
+
+A DAG file imports this module at each parse, so what only a run needs is imported in the run.
 """
 
 from __future__ import annotations
@@ -16,16 +18,13 @@ from airflow.providers.cncf.kubernetes.operators.spark_kubernetes import SparkKu
 from bigdata import settings
 from bigdata.errors import ConfigError
 from bigdata.links import SparkUILink
-from bigdata.operators.runtimes import local_runtime
 from bigdata.settings import RuntimeName, Settings
-from bigdata.spark.application import Application
-from bigdata.spark.manifest import load
-from bigdata.spark.naming import TaskTry
-from bigdata.spark.runtime import Handle, Outcome, Runtime, State, submitted
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from bigdata.spark.application import Application
+    from bigdata.spark.runtime import Handle, Outcome, Runtime, State
 
 # States and links; the driver's own lines go to the task's logger.
 log = logging.getLogger(__name__)
@@ -37,7 +36,8 @@ class SparkApplicationOperator(SparkKubernetesOperator):
     A drop-in for the provider's ``SparkKubernetesOperator``: same arguments, same template fields. What concerns pods
     (``image``, ``namespace``, ``startup_timeout_seconds``, …) has no effect in the local runtime.
 
-    :param runtime: ``local``, ``native`` or ``kubernetes``; default: ``[bigdata] runtime``.
+    :param runtime: ``local``, ``native`` or ``kubernetes``; default: ``[bigdata] runtime``. By ``kubernetes`` the
+        provider's own code runs.
     :raises ManifestError: the manifest is wrong; names file and field.
     :raises SubmitError: the application could not be started.
     :raises ApplicationFailed: it failed; carries the exception and the driver log's last lines.
@@ -85,8 +85,12 @@ class SparkApplicationOperator(SparkKubernetesOperator):
             raise ConfigError(f"runtime={self.runtime!r}: must be one of {', '.join(RuntimeName)}") from None
 
     def _application(self, context: Context) -> Application:
+        from bigdata.spark.manifest import load
+        from bigdata.spark.naming import TaskTry
+
         ti = context["ti"]
-        task_try = TaskTry(ti.dag_id, ti.task_id, ti.run_id or "", ti.map_index or -1, ti.try_number)
+        map_index = -1 if ti.map_index is None else ti.map_index
+        task_try = TaskTry(ti.dag_id, ti.task_id, ti.run_id or "", map_index, ti.try_number)
         manifest: str | Mapping[str, Any] = self.application_file or self.template_spec
         if not manifest:
             raise ConfigError(f"task {ti.task_id}: application_file or template_spec is needed")
@@ -96,21 +100,22 @@ class SparkApplicationOperator(SparkKubernetesOperator):
         return application.with_name(task_try.name).with_labels(task_try.labels)
 
     def _run(self, runtime: Runtime[Any], application: Application) -> Outcome:
+        from bigdata.spark.runtime import submitted
+
         with submitted(runtime, application) as handle:
             self._running = (runtime, handle)
             try:
                 for state in runtime.observe(handle):
-                    self._log_state(handle.name, state)
+                    _log_state(handle.name, state)
                     if state.outcome:
                         return state.outcome
             finally:
                 self._running = None
         raise AssertionError("a runtime's states end with an outcome")
 
-    def _log_state(self, name: str, state: State) -> None:
-        log.info("%s: %s (%s)%s", name, state.phase, state.raw, f": {state.message}" if state.message else "")
-
     def _make_runtime(self, name: RuntimeName, chosen: Settings, context: Context) -> Runtime[Any]:
+        from bigdata.operators.runtimes import local_runtime
+
         def show_ui(url: str) -> None:
             log.info("Spark UI: %s", url)
             context["ti"].xcom_push(key=SparkUILink().xcom_key, value=url)
@@ -118,6 +123,10 @@ class SparkApplicationOperator(SparkKubernetesOperator):
         if name is RuntimeName.LOCAL:
             return local_runtime(chosen, self.log.info, show_ui)
         raise NotImplementedError(name)
+
+
+def _log_state(name: str, state: State) -> None:
+    log.info("%s: %s (%s)%s", name, state.phase, state.raw, f": {state.message}" if state.message else "")
 
 
 def _file_name(application_file: Any) -> str:

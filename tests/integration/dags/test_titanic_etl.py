@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -31,14 +31,14 @@ def names() -> dict[str, str]:
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Iterator[Callable[[bytes], str]]:
+def source(tmp_path: Path) -> Callable[[bytes], str]:
     """Write a list and tell its path."""
 
     def write(content: bytes) -> str:
         (tmp_path / "list.csv").write_bytes(content)
         return str(tmp_path / "list.csv")
 
-    yield write
+    return write
 
 
 def published(store: ObjectStore, names: dict[str, str]) -> dataset.Published:

@@ -3,12 +3,12 @@
 from bigdata.local.dagrun import digest
 
 OUTPUT = """\
-2026-11-21T06:53:02.288945Z [info     ] Created dag run.               [airflow.models.dagrun] dagrun=<DagRun e> loc=dagrun.py:2464
-2026-11-21T06:53:02.308405Z [info     ] [DAG TEST] starting task_id=land map_index=-1 [airflow.sdk.definitions.dag] loc=dag.py:1501
+2026-11-21T06:53:02.288945Z [info     ] Created dag run.               [airflow.models.dagrun] loc=dagrun.py:2464
+2026-11-21T06:53:02.308405Z [info     ] [DAG TEST] starting task_id=land map_index=-1 [airflow.sdk.definitions.dag]
 2026-11-21T06:53:09.492581Z [info     ] ::endgroup::                   [task] loc=task_runner.py:2232
 2026-11-21T06:53:09.495353Z [info     ] a.csv landed: 2 rows           [bigdata.titanic.landing] loc=landing.py:58
-2026-11-21T06:53:09.598537Z [info     ] [DAG TEST] end task task_id=land map_index=-1 [airflow.sdk.definitions.dag] loc=dag.py:1563
-2026-11-21T06:53:09.606657Z [info     ] [DAG TEST] starting task_id=report map_index=-1 [airflow.sdk.definitions.dag] loc=dag.py:1501
+2026-11-21T06:53:09.598537Z [info     ] [DAG TEST] end task task_id=land map_index=-1 [airflow.sdk.definitions.dag]
+2026-11-21T06:53:09.606657Z [info     ] [DAG TEST] starting task_id=report map_index=-1 [airflow.sdk.definitions.dag]
 2026-11-21T06:53:09.607000Z [info     ] Survivors
 sex      class  passengers survivors  share
 female   1st            94        91    97% [bigdata.titanic.tasks] loc=tasks.py:80
@@ -24,7 +24,7 @@ Traceback (most recent call last):
   File "task_runner.py", line 1579, in run
 bigdata.errors.DataError: no
     because of this
-2026-11-21T06:53:09.750000Z [info     ] [DAG TEST] end task task_id=report map_index=-1 [airflow.sdk.definitions.dag] loc=dag.py:1563
+2026-11-21T06:53:09.750000Z [info     ] [DAG TEST] end task task_id=report map_index=-1 [airflow.sdk.definitions.dag]
 2026-11-21T06:53:09.800000Z [info     ] Pushing xcom                   [task] loc=task_runner.py:2280
 """
 
