@@ -78,8 +78,13 @@ class Store:
         stream = self._fs.create(self._path(target), True)
         stream.write(text.encode())
         stream.close()
-        if target != uri and not self._fs.rename(self._path(target), self._path(uri)):
-            raise JobError(f"{uri}: could not be replaced by {target}")
+        if target != uri:
+            self.rename(target, uri)
+
+    def rename(self, source: str, target: str) -> None:
+        """Rename a file over another one; atomic on a file system."""
+        if not self._fs.rename(self._path(source), self._path(target)):
+            raise JobError(f"{target}: could not be replaced by {source}")
 
     def delete(self, uri: str) -> None:
         """Remove a folder and all in it; fine if there is none."""

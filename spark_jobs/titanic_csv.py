@@ -30,6 +30,7 @@ COLUMNS = {
     "Embarked": "string",
 }
 REQUIRED = ("PassengerId", "Survived", "Pclass")
+PASSENGERS = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
 REJECTS = "file string, row bigint, reason string, raw string"
 # The CSV parser dies of more columns than it was told to expect. A line within this limit cannot have more.
 MAX_LINE_BYTES = 65536

@@ -32,7 +32,7 @@ from pyspark.sql import functions as F
 
 from hadoop import JobError, Store, explained
 from publication import Publication
-from titanic_csv import COLUMNS, MAX_LINE_BYTES, NOT_BLANK, REJECTS, header_problem, parsed, rejects
+from titanic_csv import COLUMNS, MAX_LINE_BYTES, NOT_BLANK, PASSENGERS, REJECTS, header_problem, parsed, rejects
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -128,9 +128,8 @@ def write(spark: SparkSession, args: argparse.Namespace, files: list[str], publi
     if invalid == rows_in or invalid > args.max_reject_ratio * rows_in:
         raise JobError(f"{args.input}: {_too_many(found, invalid, rows_in, args.max_reject_ratio)}")
     save(found, publication.folder("rejects"))
-    rows_out, rows_rejected = (
-        spark.read.parquet(publication.folder(name)).count() for name in ("passengers", "rejects")
-    )
+    rows_out = spark.read.schema(PASSENGERS).parquet(publication.folder("passengers")).count()
+    rows_rejected = spark.read.schema(REJECTS).parquet(publication.folder("rejects")).count()
     say(f"{rows_in} rows in, {rows_out} out, {rows_rejected} rejected")
     if rows_in != rows_out + rows_rejected:
         counts = f"{rows_in} rows in, but {rows_out} out and {rows_rejected} rejected"

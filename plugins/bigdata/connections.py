@@ -92,14 +92,18 @@ def secret_value(secret_connections: dict[str, str], secret: str, key: str) -> s
 
 
 def cluster_answers(conn_id: str) -> bool:
-    """Tell whether a Kubernetes API server answers by a connection; the log says why not."""
+    """Tell whether a Kubernetes API server answers by a connection; the log says why not.
+
+    The connection must be defined: without one the client would take whatever cluster ``kubectl`` points to.
+    """
     from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
     from kubernetes.client import VersionApi
 
     try:
+        get(conn_id)
         version = VersionApi(KubernetesHook(conn_id=conn_id).get_conn()).get_code(_request_timeout=5)
     except Exception as error:  # whatever is wrong with it, there is no cluster to use
-        log.info("No cluster answers by connection %s: %s: %s", conn_id, type(error).__name__, error)
+        log.info("No cluster by connection %s: %s: %s", conn_id, type(error).__name__, str(error).splitlines()[0])
         return False
     log.info("Kubernetes %s answers by connection %s", version.git_version, conn_id)
     return True

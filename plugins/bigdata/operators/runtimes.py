@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 from bigdata import connections
 
 if TYPE_CHECKING:
+    from airflow.providers.cncf.kubernetes.operators.spark_kubernetes import SparkKubernetesOperator
+
     from bigdata.settings import Settings
     from bigdata.spark.local import LocalRuntime
+    from bigdata.spark.native import NativeRuntime
 
 
 def local_runtime(chosen: Settings, log: Callable[[str], None], on_ui: Callable[[str], None]) -> LocalRuntime:
@@ -34,3 +37,23 @@ def local_runtime(chosen: Settings, log: Callable[[str], None], on_ui: Callable[
         ivy_settings=chosen.ivy_settings,
     )
     return LocalRuntime(local, log, on_ui)
+
+
+def native_runtime(operator: SparkKubernetesOperator, chosen: Settings, log: Callable[[str], None]) -> NativeRuntime:
+    """The runtime of a cluster without the Spark operator, reached as the provider's operator would reach it.
+
+    :raises StackError: no Java that spark-submit can use.
+    """
+    from bigdata.local.java import find_java
+    from bigdata.spark.native import NativeRuntime, NativeSettings
+
+    native = NativeSettings(
+        api_client=operator.hook.get_conn(),
+        java_home=find_java().home,
+        state_dir=chosen.state_dir,
+        namespace=chosen.namespace,
+        environ=os.environ,
+        startup_timeout=operator.startup_timeout_seconds,
+        delete_on_termination=operator.delete_on_termination,
+    )
+    return NativeRuntime(native, log)

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from bigdata.spark.application import Application
     from bigdata.spark.runtime import Handle, Outcome, Runtime, State
 
+# The provider's default of the argument ``namespace``: not a choice, so the manifest's or the setting's counts.
+DEFAULT_NAMESPACE = "default"
+
 # States and links; the driver's own lines go to the task's logger.
 log = logging.getLogger(__name__)
 
@@ -97,6 +100,8 @@ class SparkApplicationOperator(SparkKubernetesOperator):
         application = load(manifest, source=self.manifest_source, default_name=task_try.name)
         overrides = {"image": self.image, "mainApplicationFile": self.code_path}
         application = application.with_spec(**{key: value for key, value in overrides.items() if value})
+        if self.namespace and self.namespace != DEFAULT_NAMESPACE:
+            application = application.with_namespace(self.namespace)
         return application.with_name(task_try.name).with_labels(task_try.labels)
 
     def _run(self, runtime: Runtime[Any], application: Application) -> Outcome:
@@ -114,7 +119,7 @@ class SparkApplicationOperator(SparkKubernetesOperator):
         raise AssertionError("a runtime's states end with an outcome")
 
     def _make_runtime(self, name: RuntimeName, chosen: Settings, context: Context) -> Runtime[Any]:
-        from bigdata.operators.runtimes import local_runtime
+        from bigdata.operators.runtimes import local_runtime, native_runtime
 
         def show_ui(url: str) -> None:
             log.info("Spark UI: %s", url)
@@ -122,7 +127,7 @@ class SparkApplicationOperator(SparkKubernetesOperator):
 
         if name is RuntimeName.LOCAL:
             return local_runtime(chosen, self.log.info, show_ui)
-        raise NotImplementedError(name)
+        return native_runtime(self, chosen, self.log.info)
 
 
 def _log_state(name: str, state: State) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 # Leaves room for what the operator, Spark and Prometheus derive from it, see bigdata.spark.rules.
@@ -69,3 +70,12 @@ def label_value(text: str) -> str:
     digest = hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]
     start = plain[: _LONGEST_LABEL - _HASH_LENGTH - 1]
     return f"{start}-{digest}" if start else digest
+
+
+def same_task(labels: Mapping[str, str]) -> str:
+    """The label selector of all tries of a task instance, by the labels of one; empty if they name none."""
+    parts = ("dag-id", "task-id", "run-id", "map-index")
+    found = {f"{_PREFIX}/{part}": labels.get(f"{_PREFIX}/{part}") for part in parts}
+    if not all(found[f"{_PREFIX}/{part}"] for part in parts[:3]):
+        return ""
+    return ",".join(f"{key}={value}" if value else f"!{key}" for key, value in found.items())

@@ -145,7 +145,7 @@ def test_the_exception_becomes_the_reason(bench: Bench, what: str, code: int, re
 @pytest.mark.parametrize(
     ("spec", "reason"),
     [
-        ({"driver": {"javaOptions": "-Xnope"}}, "Unrecognized option: -Xnope"),
+        ({"driver": {"memory": "9999999999999t"}}, "Invalid maximum heap size: -Xmx9999999999999t"),
         ({"mainApplicationFile": "https://127.0.0.1:1/x.py"}, "java.net.ConnectException: Connection refused"),
         (
             {

@@ -1,4 +1,4 @@
-"""A loopback proxy before the embedded S3 that refuses or fails what a test tells it to; S3Mock itself knows no rights."""
+"""A loopback proxy before the embedded S3 that refuses what a test tells it to; S3Mock itself knows no rights."""
 
 from __future__ import annotations
 

@@ -1,0 +1,296 @@
+"""Applications by spark-submit on a real cluster; after each, nothing of it is left there."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bigdata.errors import SubmitError
+from bigdata.local.java import find_java
+from bigdata.spark.application import Application
+from bigdata.spark.manifest import load
+from bigdata.spark.naming import TaskTry
+from bigdata.spark.native import NativeRuntime, NativeSettings
+from bigdata.spark.runtime import Outcome, Phase, State, run
+
+from .conftest import IMAGE, SERVICE_ACCOUNT, VERBS, bind
+
+pytestmark = pytest.mark.cluster
+
+PI = Path(__file__).parents[2] / "spark_jobs" / "spark_pi.yaml"
+JOB = Path(__file__).parent / "job.py"
+SUBMITTER = "submitter"
+
+
+def soon(condition: Callable[[], Any], seconds: float = 90.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return bool(condition())
+
+
+def left(api_client: Any, namespace: str) -> list[str]:
+    """What of ours is in the namespace."""
+    from kubernetes.client import CoreV1Api, NetworkingV1Api
+
+    core = CoreV1Api(api_client)
+    found = [*core.list_namespaced_pod(namespace).items, *core.list_namespaced_service(namespace).items]
+    found += NetworkingV1Api(api_client).list_namespaced_network_policy(namespace).items
+    found += core.list_namespaced_config_map(namespace).items
+    return [item.metadata.name for item in found if item.metadata.name not in ("kube-root-ca.crt", "job", "kubernetes")]
+
+
+class Bench:
+    """A runtime and what it told."""
+
+    def __init__(self, settings: NativeSettings) -> None:
+        self.settings = settings
+        self.lines: list[str] = []
+        self.states: list[State] = []
+
+    @property
+    def runtime(self) -> NativeRuntime:
+        return NativeRuntime(self.settings, self.lines.append)
+
+    def run(self, application: Application, on_state: Callable[[State], None] = lambda state: None) -> Outcome:
+        def keep(state: State) -> None:
+            self.states.append(state)
+            on_state(state)
+
+        return run(self.runtime, application, keep)
+
+    def said(self, start: str) -> str:
+        (found,) = [line.removeprefix(start).strip() for line in self.lines if line.startswith(start)]
+        return found
+
+
+@pytest.fixture
+def bench(api_client: Any, namespace: str, tmp_path: Path) -> Iterator[Bench]:
+    settings = NativeSettings(api_client, find_java().home, tmp_path, namespace, dict(os.environ), startup_timeout=120)
+    yield Bench(settings)
+    assert soon(lambda: not left(api_client, namespace)), left(api_client, namespace)
+    assert list((tmp_path / "spark-runs").iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def job(core: Any, namespace: str) -> None:
+    """The job as a config map, and a secret."""
+    core.create_namespaced_config_map(namespace, {"metadata": {"name": "job"}, "data": {"job.py": JOB.read_text()}})
+    core.create_namespaced_secret(namespace, {"metadata": {"name": "keys"}, "stringData": {"key": "hunter2"}})
+
+
+def application(what: str, **driver: Any) -> Application:
+    """The job as an application."""
+    mounted = {"volumeMounts": [{"name": "job", "mountPath": "/mnt/job"}]}
+    return load(PI).with_spec(
+        image=IMAGE,
+        mainApplicationFile="local:///mnt/job/job.py",
+        arguments=[what],
+        volumes=[{"name": "job", "configMap": {"name": "job"}}],
+        driver={**mounted, **driver},
+    )
+
+
+def test_spark_pi(bench: Bench, api_client: Any, core: Any, namespace: str) -> None:
+    from kubernetes.client import NetworkingV1Api
+
+    seen: dict[str, Any] = {}
+
+    def look(state: State) -> None:
+        if state.phase == Phase.RUNNING:
+            (driver,) = core.list_namespaced_pod(namespace, label_selector="spark-role=driver").items
+            maps = core.list_namespaced_config_map(namespace, label_selector="spark-app-selector").items
+            maps += [
+                item for item in core.list_namespaced_config_map(namespace).items if "driver-conf" in item.metadata.name
+            ]
+            seen.update(name=driver.metadata.name, labels=driver.metadata.labels)
+            seen.update(files={file for item in maps for file in item.data or {}})
+            seen.update(policies=NetworkingV1Api(api_client).list_namespaced_network_policy(namespace).items)
+
+    outcome = bench.run(load(PI).with_spec(image=IMAGE).with_labels({"team": "a"}), look)
+    outcome.check("spark-pi")
+    assert [state.phase for state in bench.states] == [Phase.PENDING, Phase.RUNNING, Phase.SUCCEEDED]
+    assert (outcome.raw, outcome.exit_code, set(outcome.seconds)) == ("Completed", 0, {"PENDING", "RUNNING"})
+    assert bench.said("Pi is roughly").startswith("3.1")
+    assert seen["name"] == "spark-pi-driver"
+    assert seen["labels"] | {"team": "a", "airflow-bigdata/application": "spark-pi"} == seen["labels"]
+    assert seen["labels"]["spark-app-selector"] == outcome.application_id
+    assert seen["files"]
+    assert not [file for file in seen["files"] if "kubeconfig" in file]
+    assert len(seen["policies"]) == 1
+    assert bench.said("Driver pod:").endswith("port-forward spark-pi-driver 4040")
+    assert bench.said("Not applied") if any(line.startswith("Not applied") for line in bench.lines) else True
+
+
+def test_variables_secrets_and_volumes_reach_the_pods(bench: Bench, job: None) -> None:
+    refs = {"envSecretKeyRefs": {"FROM_SECRET": {"name": "keys", "key": "key"}}}
+    chosen = application(
+        "show",
+        envVars={"PLAIN": "a b", "BOTH": "vars"},
+        env=[
+            {"name": "BOTH", "value": "env"},
+            {"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        ],
+        securityContext={"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        podSecurityContext={"runAsNonRoot": True},
+        tolerations=[{"key": "spot", "operator": "Exists"}],
+        **refs,
+    ).with_spec(executor=refs)
+    bench.run(chosen).check("show")
+    expected = {"PLAIN": "a b", "BOTH": "env", "FROM_SECRET": "hunter2", "POD": "spark-pi-driver"}
+    assert bench.said("driver:") == str(expected)
+    assert bench.said("executor:") == "hunter2"
+    assert bench.said("mounted:") == "['job.py'] 185"
+
+
+def test_the_exception_becomes_the_reason(bench: Bench, job: None) -> None:
+    outcome = bench.run(application("fail"))
+    assert (outcome.phase, outcome.raw, outcome.exit_code) == (Phase.FAILED, "exit code 1", 1)
+    assert outcome.reason == "ValueError: the passengers are missing"
+    assert any("job.py" in line for line in outcome.last_lines)
+
+
+def test_a_driver_that_has_ended_may_be_kept(bench: Bench, job: None, core: Any, namespace: str) -> None:
+    keeping = NativeRuntime(replace(bench.settings, delete_on_termination=False), bench.lines.append)
+    assert run(keeping, application("fail")).phase == Phase.FAILED
+    assert "passengers are missing" in core.read_namespaced_pod_log("spark-pi-driver", namespace)
+    # The next run by this name makes room for itself.
+    assert run(bench.runtime, application("fail")).phase == Phase.FAILED
+    assert any(line.startswith("Deleted pod") for line in bench.lines)
+
+
+def test_a_pod_of_somebody_else_is_left_alone(bench: Bench, core: Any, namespace: str) -> None:
+    containers = [{"name": "x", "image": IMAGE, "imagePullPolicy": "IfNotPresent", "command": ["sleep", "600"]}]
+    body = {
+        "metadata": {"name": "spark-pi-driver"},
+        "spec": {"containers": containers, "terminationGracePeriodSeconds": 0},
+    }
+    core.create_namespaced_pod(namespace, body)
+    with pytest.raises(SubmitError, match="spark-pi-driver exists and is not of this application"):
+        bench.run(load(PI).with_spec(image=IMAGE))
+    core.delete_namespaced_pod("spark-pi-driver", namespace)
+    (bench.settings.state_dir / "spark-runs").mkdir()
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (
+            {"image": "bigdata/no-such-image:1"},
+            "did not start within 15 s: the image .*bigdata/no-such-image:1 cannot be pulled",
+        ),
+        ({"image": "Not An Image"}, "the driver cannot start: Not An Image is no valid name of an image"),
+        ({"nodeSelector": {"no": "node"}}, "did not start within 15 s: no node can take the pod: 0/"),
+        (
+            {"driver": {"envSecretKeyRefs": {"X": {"name": "no-such-secret", "key": "k"}}}},
+            'did not start within 15 s: the container cannot be configured: secret "no-such-secret" not found',
+        ),
+    ],
+)
+def test_a_driver_that_cannot_start(bench: Bench, spec: dict[str, Any], message: str) -> None:
+    import re
+
+    bench.settings = replace(bench.settings, startup_timeout=15)
+    outcome = bench.run(load(PI).with_spec(**{"image": IMAGE, **spec}))
+    assert outcome.phase == Phase.FAILED
+    assert re.search(message, outcome.reason), outcome.reason
+
+
+def test_a_service_account_that_does_not_exist(bench: Bench) -> None:
+    with pytest.raises(SubmitError, match='serviceaccount "nobody" not found'):
+        bench.run(load(PI).with_spec(image=IMAGE, driver={"serviceAccount": "nobody"}))
+
+
+def test_cancelling_deletes_driver_and_executors(bench: Bench, job: None, core: Any, namespace: str) -> None:
+    runtime = bench.runtime
+    handle = runtime.submit(application("wait"))
+    for state in runtime.observe(handle):
+        bench.states.append(state)
+        if state.phase == Phase.RUNNING:
+            assert soon(lambda: len(core.list_namespaced_pod(namespace).items) == 2)
+            runtime.cancel(handle)
+    assert bench.states[-1].phase == Phase.GONE
+    assert core.list_namespaced_pod(namespace).items == []
+    runtime.cancel(handle)
+
+
+def test_a_pod_deleted_by_somebody_is_gone(bench: Bench, job: None, core: Any, namespace: str) -> None:
+    def delete(state: State) -> None:
+        if state.phase == Phase.RUNNING:
+            core.delete_namespaced_pod("spark-pi-driver", namespace, grace_period_seconds=0)
+
+    outcome = bench.run(application("wait"), delete)
+    assert (outcome.phase, outcome.reason) == (Phase.GONE, "the driver's pod was deleted")
+
+
+def test_a_killed_task_takes_its_driver_with_it(bench: Bench, job: None, core: Any, namespace: str) -> None:
+    task = f"""
+import os
+from pathlib import Path
+from kubernetes.config import new_client_from_config
+from bigdata.local.java import find_java
+from bigdata.spark.manifest import load
+from bigdata.spark.native import NativeRuntime, NativeSettings
+from bigdata.spark.runtime import run
+client, state = new_client_from_config(), Path({str(bench.settings.state_dir)!r})
+settings = NativeSettings(client, find_java().home, state, {namespace!r}, os.environ)
+run(NativeRuntime(settings, print), load({application("wait").to_dict()!r}))
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen([sys.executable, "-c", task], env=environment, stdout=subprocess.DEVNULL)
+    assert soon(lambda: len(core.list_namespaced_pod(namespace).items) == 2)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert soon(lambda: not core.list_namespaced_pod(namespace).items)
+
+
+def test_a_retry_deletes_what_an_earlier_try_left(bench: Bench, job: None, core: Any, namespace: str) -> None:
+    first, second = (TaskTry("etl", "pi", "run", try_number=number) for number in (1, 2))
+    runtime = bench.runtime
+    lost = runtime.submit(application("wait").with_name(first.name).with_labels(first.labels))
+    lost.reaper.dismiss()
+    outcome = bench.run(application("show").with_name(second.name).with_labels(second.labels))
+    outcome.check(second.name)
+    assert f"Deleted pod {namespace}/{first.name}-driver, which an earlier try had left" in bench.lines
+
+
+def test_a_submitter_with_few_rights(bench: Bench, api_client: Any, core: Any, namespace: str) -> None:
+    from kubernetes.client import ApiClient, AuthenticationV1TokenRequest, Configuration, RbacAuthorizationV1Api
+
+    rules = [
+        {"apiGroups": [""], "resources": ["pods", "pods/log"], "verbs": ["get", "list", "watch", "create", "delete"]},
+        {
+            "apiGroups": [""],
+            "resources": ["services", "configmaps", "secrets"],
+            "verbs": ["create", "get", "update", "patch"],
+        },
+    ]
+    rbac = RbacAuthorizationV1Api(api_client)
+    rbac.create_namespaced_role(namespace, {"metadata": {"name": SUBMITTER}, "rules": rules})
+    core.create_namespaced_service_account(namespace, {"metadata": {"name": SUBMITTER}})
+    bind(api_client, namespace, SUBMITTER, SUBMITTER)
+    request = AuthenticationV1TokenRequest(spec={"expirationSeconds": 3600, "audiences": []})
+    token = core.create_namespaced_service_account_token(SUBMITTER, namespace, request).status.token
+    configuration = Configuration()
+    configuration.host, configuration.ssl_ca_cert = api_client.configuration.host, api_client.configuration.ssl_ca_cert
+    configuration.api_key = {"authorization": f"Bearer {token}"}
+    bench.settings = replace(bench.settings, api_client=ApiClient(configuration))
+    pi = load(PI).with_spec(image=IMAGE)
+    with pytest.raises(SubmitError, match="networkpolicies.* is forbidden"):
+        bench.run(pi)
+    without = "org.apache.spark.deploy.k8s.features.NetworkPolicyFeatureStep"
+    bench.run(pi.with_spec(sparkConf={"spark.kubernetes.driver.pod.excludedFeatureSteps": without})).check("pi")
+    rules.append({"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": rules[1]["verbs"]})
+    rbac.replace_namespaced_role(SUBMITTER, namespace, {"metadata": {"name": SUBMITTER}, "rules": rules})
+    bench.run(pi).check("pi")
+    assert SERVICE_ACCOUNT
+    assert VERBS
