@@ -84,8 +84,14 @@ def pod(core: Any, namespace: str, code: str, name: str) -> Any:
 
 
 def test_a_line_that_is_cut_again_and_again(api_client: Any, core: Any, namespace: str) -> None:
-    code = "import time\nfor i in range(400):\n    print('line', i)\n    time.sleep(0.05 if i % 7 == 0 else 0)\nprint('no end', end='')"
-    created = pod(core, namespace, code.replace("range(400)", "range(2000)"), "talker")
+    code = """
+import time
+for i in range(2000):
+    print("line", i)
+    time.sleep(0.05 if i % 7 == 0 else 0)
+print("no end", end="")
+"""
+    created = pod(core, namespace, code, "talker")
     server = urlsplit(api_client.configuration.host)
     line = Line(server.hostname or "", server.port or 443)
     watch = PodWatch(through(api_client, line), namespace, "talker", created.metadata.uid, "main")
@@ -116,7 +122,7 @@ def test_another_pod_of_the_same_name_is_not_followed(core: Any, namespace: str)
 
 
 def test_a_server_that_refuses_is_told(api_client: Any, namespace: str) -> None:
-    from kubernetes.client import ApiClient, CoreV1Api, Configuration
+    from kubernetes.client import ApiClient, Configuration, CoreV1Api
 
     configuration = Configuration()
     configuration.host, configuration.ssl_ca_cert = api_client.configuration.host, api_client.configuration.ssl_ca_cert

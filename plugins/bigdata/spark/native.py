@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from bigdata.errors import SubmitError
-from bigdata.spark import conf, failure, guard, pod_template, submission
+from bigdata.spark import conf, failure, guard, pod_template, pods, submission
 from bigdata.spark.application import Application
 from bigdata.spark.child import Child, make_run_dir, write_private
 from bigdata.spark.command import pyspark_home
@@ -134,9 +134,10 @@ class NativeRuntime:
                     continue
                 told = state
                 outcome = _outcome(handle, state, seen, clock) if state.phase.is_terminal else None
-                yield State(state.phase, state.raw, state.message, outcome)
                 if outcome:
+                    yield State(outcome.phase, outcome.raw, outcome.reason, outcome)
                     return
+                yield State(state.phase, state.raw, state.message)
         finally:
             watch.stop()
 
@@ -145,7 +146,9 @@ class NativeRuntime:
         try:
             pod = handle.drivers.read(handle.pod)
             if pod is not None and pod.metadata.uid == handle.uid:
-                has_ended = pod.status.phase in ("Succeeded", "Failed")
+                has_ended = pods.read(
+                    self.settings.api_client.sanitize_for_serialization(pod), _CONTAINER
+                ).phase.is_terminal
                 handle.cancelled = handle.cancelled or not has_ended
                 if self.settings.delete_on_termination or not has_ended:
                     handle.drivers.delete(handle.pod, handle.uid)

@@ -84,6 +84,12 @@ class PodWatch:
     # states
 
     def _follow_states(self) -> None:
+        try:
+            self._tell_states()
+        except Exception as error:  # nobody else would see it, and the reader would wait for ever
+            self._queue.put(error)
+
+    def _tell_states(self) -> None:
         last: PodState | None = None
         for pod in self._pods():
             state = pods.read(pod, self._container) if pod else GONE
@@ -143,7 +149,7 @@ class PodWatch:
         return found
 
     def _wait(self, pause: float, error: Exception) -> float:
-        log.warning("pod %s/%s: %s; trying again", self._namespace, self._name, str(error).splitlines()[0])
+        log.warning("pod %s/%s: %s; trying again", self._namespace, self._name, _first_line(error))
         self._stopped.wait(pause)
         return min(pause * 2, _LONGEST_PAUSE)
 
@@ -214,6 +220,10 @@ class _LogReader:
             if self._seen > self._of_last:
                 self._of_last = self._seen
                 yield text
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def _comparable(stamp: str) -> str:

@@ -76,7 +76,7 @@ def read(pod: Mapping[str, Any], container: str) -> PodState:
         raw=(ended.get("reason") or raw) if ended else raw,
         message="; ".join(dict.fromkeys(_plain(*reason, own.get("image", "")) for reason in reasons)),
         is_hopeless=phase == Phase.PENDING and waiting.get("reason") in _HOPELESS,
-        has_log=bool(ended or state.get("running")),
+        has_log=ended is not None or state.get("running") is not None,
         exit_code=ended.get("exitCode") if ended else None,
     )
 
