@@ -7,7 +7,10 @@ UV_VERSION := 0.13.8
 VENV := .venv
 STATE := .bigdata
 # Enters the project's environment: .venv on PATH, Airflow's home and configuration in .bigdata/
-ENTER := eval "$$($(VENV)/bin/bigdata env)"
+ENTER := $(VENV)/bin/bigdata --version >/dev/null || { echo "$(VENV) is broken: moved, or its Python is gone. Run: make clean" >&2; exit 1; }; \
+    env="$$($(VENV)/bin/bigdata env)" && eval "$$env"
+# Whatever the shell has set: what a target makes is where the next one looks.
+export AIRFLOW__BIGDATA__STATE_DIR := $(CURDIR)/$(STATE)
 SHELL := /bin/bash
 ARGS ?=
 
@@ -36,7 +39,7 @@ up: $(VENV)/.run ## start the embedded Kafka and S3
 	@$(ENTER) && bigdata local up
 
 down: ## stop everything that was started
-	@if [ -x $(VENV)/bin/bigdata ]; then $(ENTER) && bigdata local down; fi
+	@if $(VENV)/bin/bigdata --version >/dev/null 2>&1; then $(VENV)/bin/bigdata local down; fi
 
 clean: down ## remove everything the project made, with its data
 	rm -rf $(STATE) $(VENV)

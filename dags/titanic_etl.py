@@ -37,6 +37,9 @@ RAW = Asset("titanic_raw", uri="s3://titanic-raw/titanic/titanic.csv")
 CURATED = Asset("titanic_curated", uri="s3://titanic-curated/titanic")
 EVENTS = Asset("titanic_passengers", uri="kafka://titanic.passengers")
 
+# What S3 allows, and nothing that YAML could take for something else.
+BUCKET = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
+
 
 @dag(
     schedule=None,
@@ -52,8 +55,8 @@ EVENTS = Asset("titanic_passengers", uri="kafka://titanic.passengers")
             minLength=1,
             description="The passenger list: a path in the repository, or a file://, http(s):// or s3:// URL.",
         ),
-        "raw_bucket": Param("titanic-raw", type="string", minLength=3, description="Bucket the source lands in."),
-        "curated_bucket": Param("titanic-curated", type="string", minLength=3, description="Bucket of the Parquet."),
+        "raw_bucket": Param("titanic-raw", type="string", pattern=BUCKET, description="Bucket the source lands in."),
+        "curated_bucket": Param("titanic-curated", type="string", pattern=BUCKET, description="Bucket of the Parquet."),
         "topic": Param("titanic.passengers", type="string", pattern=r"^[a-zA-Z0-9._-]{1,249}$"),
         "partitions": Param(3, type="integer", minimum=1, description="Partitions of the topic when it is created."),
         "max_reject_ratio": Param(
@@ -78,16 +81,16 @@ def titanic_etl() -> None:
     def quality(landed: Any, params: Any = None) -> Any:
         from bigdata.titanic import tasks
 
-        checked = tasks.check_quality(settings, params, landed)
+        checked = tasks.check_quality(settings, params, landed, get_current_context()["ti"].run_id)
         yield Metadata(CURATED, checked)
         return checked
 
     @task
-    def send(params: Any = None) -> Any:
+    def send(checked: Any, params: Any = None) -> Any:
         from bigdata.titanic import tasks
 
         ti = get_current_context()["ti"]
-        return tasks.send(settings, params, delivery=f"{ti.dag_id}/{ti.run_id}/{ti.try_number}")
+        return tasks.send(settings, params, checked["version"], f"{ti.dag_id}/{ti.run_id}/{ti.try_number}")
 
     @task(outlets=[EVENTS])
     def verify(receipt: Any) -> Any:
@@ -98,25 +101,25 @@ def titanic_etl() -> None:
         return verified
 
     @task
-    def report(params: Any = None) -> Any:
+    def report(checked: Any, params: Any = None) -> Any:
         from bigdata.titanic import tasks
 
-        return tasks.report(settings, params)
+        return tasks.report(settings, params, checked["version"])
 
     @task
-    def summarize(landed: Any, receipt: Any, verified: Any, reported: Any, params: Any = None) -> str:
+    def summarize(landed: Any, checked: Any, receipt: Any, verified: Any, reported: Any, params: Any = None) -> str:
         from bigdata.titanic import tasks
 
-        return tasks.summarize(settings, params, landed, receipt, verified, reported)
+        return tasks.summarize(settings, params, checked["version"], landed, receipt, verified, reported)
 
     landed = land()
     checked = quality(landed)
-    receipt = send()
+    receipt = send(checked)
     verified = verify(receipt)
-    reported = report()
-    landed >> transform >> checked >> receipt
+    reported = report(checked)
+    landed >> transform >> checked
     verified >> reported
-    summarize(landed, receipt, verified, reported)
+    summarize(landed, checked, receipt, verified, reported)
 
 
 titanic_etl()

@@ -9,6 +9,7 @@ import argparse
 import json
 import logging
 import os
+import re
 import shlex
 import sys
 import time
@@ -187,6 +188,8 @@ Stop all       make down""")
 def _run(arguments: argparse.Namespace) -> int:
     from bigdata.local.dagrun import run_dag
 
+    if not re.fullmatch(r"[\w.-]+", arguments.dag):
+        raise ConfigError(f"{arguments.dag!r} is no id of a DAG: letters, digits, '_', '-' and '.'")
     chosen = project_settings()
     log, summary = (
         chosen.state_dir / "log" / f"{arguments.dag}.log",

@@ -32,7 +32,7 @@ JOB = Path(__file__).parent / "job.py"
 SUBMITTER = "submitter"
 
 
-def soon(condition: Callable[[], Any], seconds: float = 90.0) -> bool:
+def soon(condition: Callable[[], Any], seconds: float = 240.0) -> bool:
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.5)

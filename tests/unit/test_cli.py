@@ -1,5 +1,6 @@
 import json
 import os
+import shlex
 import subprocess
 import sys
 
@@ -84,7 +85,7 @@ def test_shells_take_what_env_prints(project, shell, tmp_path):
     for name in ("dags", "spark_jobs"):
         (awkward / name).mkdir()
     (awkward / "pyproject.toml").touch()
-    script = f'eval "$({sys.executable} -m bigdata.cli env)" && printf %s "$AIRFLOW_HOME"'
+    script = f'eval "$({shlex.quote(sys.executable)} -m bigdata.cli env)" && printf %s "$AIRFLOW_HOME"'
     done = subprocess.run([shell, "-c", script], cwd=awkward, capture_output=True, text=True, check=True)
     assert done.stdout == str(awkward / ".bigdata" / "airflow")
 
@@ -110,6 +111,6 @@ def test_it_starts_without_airflow_and_leaves_no_home(project):
 def test_a_reader_that_has_seen_enough_is_no_error(project):
     (project / ".bigdata" / "log").mkdir(parents=True)
     (project / ".bigdata" / "log" / "kafka.log").write_text("line\n" * 100_000)
-    script = f"set -o pipefail; {sys.executable} -m bigdata.cli local logs kafka -n 100000 | head -1"
+    script = f"set -o pipefail; {shlex.quote(sys.executable)} -m bigdata.cli local logs kafka -n 100000 | head -1"
     done = subprocess.run(["bash", "-c", script], cwd=project, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "line\n", "")

@@ -21,6 +21,7 @@ def refuse(*args, **kwargs):
 
 from airflow.sdk import DAG, Connection  # what every DAG file pays for, not ours
 from airflow.sdk.definitions.context import Context
+import airflow.providers.amazon.aws.assets.s3  # Airflow itself loads it, with boto3, for any Asset with an s3:// URI
 before = set(sys.modules)
 socket.socket.connect = socket.socket.connect_ex = socket.create_connection = refuse
 Connection.get = refuse

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import subprocess
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def run_dag(dag_id: str, arguments: Iterable[str], log_file: Path, verbose: bool
     :return: its exit code; the whole output is in ``log_file``.
     """
     log_file.parent.mkdir(parents=True, exist_ok=True)
+    last: deque[str] = deque(maxlen=3)
     command = ["airflow", "dags", "test", dag_id, *arguments]
     with (
         log_file.open("w", encoding="utf-8") as log,
@@ -43,10 +45,16 @@ def run_dag(dag_id: str, arguments: Iterable[str], log_file: Path, verbose: bool
         def kept() -> Iterator[str]:
             for line in child.stdout or ():
                 log.write(line)
+                last.append(line.rstrip("\n"))
                 yield line.rstrip("\n")
 
+        explained = verbose
         for line in kept() if verbose else digest(kept()):
+            explained = explained or line.startswith("✘")
             show(line)
+    if child.returncode and not explained:
+        # It failed before its first task: an unknown DAG, a parameter out of range.
+        show("\n".join(last))
     return child.returncode
 
 

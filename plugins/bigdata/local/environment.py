@@ -11,7 +11,6 @@ from pathlib import Path
 from bigdata import settings
 from bigdata.local.connections import ensure_connections
 from bigdata.local.ports import HOST
-from bigdata.settings import RuntimeName
 
 
 def airflow_environment(project_dir: Path, environ: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -40,7 +39,6 @@ def airflow_environment(project_dir: Path, environ: Mapping[str, str] | None = N
         "AIRFLOW__SECRETS__BACKEND": "airflow.secrets.local_filesystem.LocalFilesystemBackend",
         "AIRFLOW__SECRETS__BACKEND_KWARGS": json.dumps(secrets),
         "AIRFLOW__BIGDATA__PROJECT_DIR": str(project_dir),
-        "AIRFLOW__BIGDATA__RUNTIME": before.get("AIRFLOW__BIGDATA__RUNTIME") or RuntimeName.LOCAL.value,
         "PATH": _with_venv(before.get("PATH", "")),
     }
 

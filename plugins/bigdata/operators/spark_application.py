@@ -59,14 +59,15 @@ class SparkApplicationOperator(SparkKubernetesOperator):
     def execute(self, context: Context) -> Any:
         """Run the application by the chosen runtime.
 
-        :return: state, application id, event log and seconds by phase, for an XCom.
+        :return: state, application id, event log and seconds by phase; an XCom with ``do_xcom_push=True``, which the
+            provider's operator has off by default.
         """
         chosen = settings.load()
         runtime = self._runtime_name(chosen)
         log.info("Runtime: %s", runtime)
+        application = self._application(context)
         if runtime is RuntimeName.KUBERNETES:
             return super().execute(context)
-        application = self._application(context)
         outcome = self._run(self._make_runtime(runtime, chosen, context), application)
         self.spark_ui_url = _history_page(chosen, outcome)
         outcome.check(application.name)

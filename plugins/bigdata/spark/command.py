@@ -147,7 +147,8 @@ def plan(application: Application, settings: LocalSettings, run_dir: Path, ui_po
     argv += ["--class", spec["mainClass"]] if spec.get("mainClass") else []
     argv += [files.resolve(spec["mainApplicationFile"], "spec.mainApplicationFile", conf.hadoop_schemes(spec))]
     argv += spec.get("arguments") or []
-    secrets = {declared.values[name] for name in declared.secret_names}
+    # A log line holds one line of a secret, such as of a key in PEM.
+    secrets = {line.strip() for name in declared.secret_names for line in declared.values[name].splitlines()}
     return Plan(
         argv=tuple(argv),
         environment=environment.inherited(settings.environ) | declared.values | _own_environment(settings, run_dir),

@@ -30,6 +30,7 @@ class LocalHandle:
     plan: Plan
     child: Child
     started: float
+    older_events: frozenset[str]
     telltale: Telltale = field(default_factory=Telltale)
 
 
@@ -60,6 +61,7 @@ class LocalRuntime:
             plan = command.plan(application, self.settings, run_dir, _free_port())
             for folder in plan.folders:
                 folder.mkdir(parents=True, exist_ok=True)
+            older = _events(self.settings)
             write_private(plan.properties_file, conf.render(plan.properties))
             child = Child(plan.argv, plan.environment, plan.working_dir, run_dir, self._grace)
         except BaseException:
@@ -67,7 +69,7 @@ class LocalRuntime:
             raise
         if plan.not_applied:
             self._log(f"Not applied on this machine: {', '.join(plan.not_applied)}")
-        return LocalHandle(application.name, plan, child, time.monotonic())
+        return LocalHandle(application.name, plan, child, time.monotonic(), older)
 
     def observe(self, handle: LocalHandle) -> Iterator[State]:
         """Follow a run to its end, streaming its log meanwhile."""
@@ -88,6 +90,8 @@ class LocalRuntime:
                 told, since = Phase.RUNNING, now
                 yield State(Phase.RUNNING, "running")
         seconds[told] = time.monotonic() - since
+        if url and not seen.event_log:
+            _find_events(handle, self.settings)
         outcome = _outcome(handle, url, seconds)
         yield State(outcome.phase, outcome.raw, outcome.reason, outcome)
 
@@ -127,6 +131,18 @@ def _answers(port: int) -> bool:
     with suppress(OSError), socket.create_connection((conf.LOOPBACK, port), timeout=0.5):
         return True
     return False
+
+
+def _find_events(handle: LocalHandle, settings: LocalSettings) -> None:
+    """Find the event log of a driver with a silent log; of two runs at one time, neither is guessed at."""
+    new = list(_events(settings) - handle.older_events)
+    if len(new) == 1:
+        handle.telltale.event_log = (settings.events_dir / new[0]).as_uri()
+        handle.telltale.application_id = new[0].removeprefix("eventlog_v2_").split(".")[0]
+
+
+def _events(settings: LocalSettings) -> frozenset[str]:
+    return frozenset(path.name for path in settings.events_dir.iterdir())
 
 
 def _free_port() -> int:

@@ -9,15 +9,15 @@ from __future__ import annotations
 import hashlib
 import logging
 import shutil
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from http.client import HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from bigdata.errors import DataError
 from bigdata.storage.objects import ObjectStore, ensure_bucket, put_file, s3_errors, split_uri
@@ -54,15 +54,26 @@ def land(store: ObjectStore, source: str, base_dir: Path, bucket: str) -> Landed
         rows, digest = count_rows(path), _sha256(path)
         ensure_bucket(store, bucket)
         uri = put_file(store, path, bucket, KEY, "text/csv")
-        landed = Landed(uri, source, path.stat().st_size, rows, digest)
-    log.info("%s landed as %s: %d rows, %d bytes", source, landed.uri, landed.rows, landed.size)
+        landed = Landed(uri, shown(source), path.stat().st_size, rows, digest)
+    log.info("%s landed as %s: %d rows, %d bytes", landed.source, landed.uri, landed.rows, landed.size)
     return landed
 
 
 def count_rows(path: Path) -> int:
     """Count the lines after the first that are not blank, as Spark's CSV reader sees lines (LF, CRLF or CR)."""
     with path.open(encoding="latin-1", newline=None) as lines:
-        return max(0, sum(1 for line in lines if line.strip()) - 1)
+        return max(0, sum(1 for line in lines if line.strip(" \n")) - 1)
+
+
+def shown(source: str) -> str:
+    """The source without what may be secret in a URL: user, password, query."""
+    try:
+        url = urlsplit(source)
+    except ValueError:
+        return source.partition("?")[0]
+    if not url.netloc:
+        return source
+    return urlunsplit((url.scheme, url.netloc.rpartition("@")[2], url.path, "", ""))
 
 
 def _sha256(path: Path) -> str:
@@ -72,21 +83,40 @@ def _sha256(path: Path) -> str:
 
 @contextmanager
 def _local_copy(store: ObjectStore, source: str, base_dir: Path, folder: Path) -> Iterator[Path]:
-    url = urlsplit(source)
     path = folder / "source"
-    if url.scheme in ("http", "https"):
-        try:
-            with urllib.request.urlopen(source, timeout=DOWNLOAD_TIMEOUT) as response, path.open("wb") as file:
-                shutil.copyfileobj(response, file)
-        except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-            raise DataError(f"source {source} cannot be read: {error}") from error
-    elif url.scheme in ("s3", "s3a"):
+    scheme = source.partition("://")[0] if "://" in source else ""
+    if scheme in ("http", "https"):
+        _download(source, path)
+    elif scheme in ("s3", "s3a"):
         with s3_errors(store, f"source {source}"):
             store.client().download_file(*split_uri(source), str(path))
-    elif url.scheme in ("", "file"):
-        path = base_dir / (unquote(url.path) if url.scheme else source)
-        if not path.is_file():
-            raise DataError(f"source {path} does not exist" if not path.exists() else f"source {path} is not a file")
+    elif scheme in ("", "file"):
+        path = _local_file(source, base_dir)
     else:
-        raise DataError(f"source {source}: {url.scheme}:// is not supported; use a path, file, http, https or s3")
+        raise DataError(f"source {shown(source)}: {scheme}:// is not supported; use a path, file, http, https or s3")
     yield path
+
+
+def _download(url: str, path: Path) -> None:
+    try:
+        with urllib.request.urlopen(url, timeout=DOWNLOAD_TIMEOUT) as response, path.open("wb") as file:
+            shutil.copyfileobj(response, file)
+            announced = response.headers.get("Content-Length")
+    except (OSError, HTTPException, ValueError) as error:
+        # The error's own text may quote the URL with its credentials.
+        why = str(getattr(error, "reason", "")) or type(error).__name__
+        code = f"{error.code} " if hasattr(error, "code") else ""
+        raise DataError(f"source {shown(url)} cannot be read: {code}{why}") from None
+    if announced is not None and int(announced) != path.stat().st_size:
+        raise DataError(f"source {shown(url)} was cut off: {path.stat().st_size} bytes of {announced} came")
+
+
+def _local_file(source: str, base_dir: Path) -> Path:
+    path = base_dir / (unquote(urlsplit(source).path) if source.startswith("file://") else source)
+    try:
+        if path.is_file():
+            return path
+        problem = "is not a file" if path.exists() else "does not exist"
+    except (OSError, ValueError) as error:
+        problem = f"cannot be read: {getattr(error, 'strerror', None) or error}"
+    raise DataError(f"source {str(path)[:500]} {problem}")

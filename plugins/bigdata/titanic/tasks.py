@@ -6,11 +6,13 @@ The only module here that knows Airflow; nothing in it runs when a DAG is parsed
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from bigdata import connections
+from bigdata.errors import DataError
 from bigdata.kafka.consume import consume
 from bigdata.kafka.produce import Receipt, produce
 from bigdata.kafka.reconcile import Reconciliation
@@ -37,23 +39,27 @@ def land(settings: Settings, params: Params) -> dict[str, Any]:
     return landing.land(store, params["source"], settings.project_dir, params["raw_bucket"]).to_dict()
 
 
-def check_quality(settings: Settings, params: Params, landed: Mapping[str, Any]) -> dict[str, Any]:
-    """Count the published dataset against the landed file and check each row."""
+def check_quality(settings: Settings, params: Params, landed: Mapping[str, Any], run_id: str) -> dict[str, Any]:
+    """Count the published dataset, which must be this run's, against the landed file and check each row."""
     fs, published = _published(settings, params)
+    if not published.version.startswith(_path_safe(run_id)):
+        raise DataError(
+            f"run {run_id} should have published, but {published.version} is there: another run came between"
+        )
     stored = quality.check_rows(dataset.batches(fs, published.passengers_path))
     quality.check_counts(landed["rows"], published.rows_in, published.rows_out, published.rows_rejected, stored)
     return {"version": published.version, "rows": stored, "rejected": published.rows_rejected}
 
 
-def send(settings: Settings, params: Params, delivery: str) -> dict[str, Any]:
+def send(settings: Settings, params: Params, version: str, delivery: str) -> dict[str, Any]:
     """Produce each curated passenger to the topic."""
     config = connections.kafka(settings.kafka_conn_id)
     ensure_topic(config, params["topic"], params["partitions"])
-    fs, published = _published(settings, params)
+    fs, published = _published(settings, params, version)
     records = passenger_records(_rows(fs, published))
     receipt = produce(config, params["topic"], records, delivery)
     if receipt.sent != published.rows_out:
-        raise quality.DataError(f"{published.rows_out} rows published, but {receipt.sent} sent to {params['topic']}")
+        raise DataError(f"{published.rows_out} rows published, but {receipt.sent} sent to {params['topic']}")
     return receipt.to_dict()
 
 
@@ -73,9 +79,9 @@ def verify(settings: Settings, receipt: Mapping[str, Any]) -> dict[str, Any]:
     return {"sent": sent.sent, "found": found, "others": reconciliation.others, "read": consumed.count}
 
 
-def report(settings: Settings, params: Params) -> dict[str, Any]:
+def report(settings: Settings, params: Params, version: str) -> dict[str, Any]:
     """Count survivors; show them as a table in the log and as a plot, kept on disk and in the curated bucket."""
-    fs, published = _published(settings, params)
+    fs, published = _published(settings, params, version)
     survivors = Survivors.count(_rows(fs, published, COLUMNS))
     log.info("Survivors\n%s", survivors.table())
     folder = settings.state_dir / "reports"
@@ -90,13 +96,14 @@ def report(settings: Settings, params: Params) -> dict[str, Any]:
 def summarize(
     settings: Settings,
     params: Params,
+    version: str,
     landed: Mapping[str, Any],
     receipt: Mapping[str, Any],
     verified: Mapping[str, Any],
     reported: Mapping[str, Any],
 ) -> str:
     """Say in a few lines what the run made and where it is; on a laptop ``make run`` prints the same lines last."""
-    _, published = _published(settings, params)
+    _, published = _published(settings, params, version)
     text = summary.summary(f"s3://{published.passengers_path}", published, landed, receipt, verified, reported)
     print(text)  # noqa: T201 - the last lines of the task's log, without a prefix
     if settings.runtime is RuntimeName.LOCAL:
@@ -109,9 +116,18 @@ def summary_file(settings: Settings) -> Path:
     return settings.state_dir / "reports" / "titanic_etl.txt"
 
 
-def _published(settings: Settings, params: Params) -> tuple[Any, dataset.Published]:
+def _published(settings: Settings, params: Params, version: str = "") -> tuple[Any, dataset.Published]:
+    """What is published now; it must be ``version`` if that is given, so that all tasks of a run see the same rows."""
     fs = connections.object_store(settings.s3_conn_id).filesystem()
-    return fs, dataset.current(fs, f"{params['curated_bucket']}/{PREFIX}")
+    published = dataset.current(fs, f"{params['curated_bucket']}/{PREFIX}")
+    if version and published.version != version:
+        raise DataError(f"this run checked {version}, but {published.version} was published meanwhile: run again")
+    return fs, published
+
+
+def _path_safe(run_id: str) -> str:
+    """What spark_jobs/titanic_etl.py makes of its argument ``--version``."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", run_id).strip("-.")[:100]
 
 
 def _rows(fs: Any, published: dataset.Published, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:

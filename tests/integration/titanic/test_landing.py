@@ -103,6 +103,24 @@ def test_a_source_that_does_not_exist_is_named(store: ObjectStore, bucket: str, 
     assert "Contents" not in store.client().list_objects_v2(Bucket=bucket)
 
 
+class CutOff(BaseHTTPRequestHandler):
+    """Promises more than it sends, as a server does that is restarted in the middle."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+        self.wfile.write(b"a;b\n1;2\n")
+
+
+def test_a_download_that_is_cut_off_never_lands(store: ObjectStore, bucket: str) -> None:
+    ensure_bucket(store, bucket)
+    for url in serve(CutOff):
+        with pytest.raises(DataError, match=r"source http://127\.0\.0\.1:\d+/a\.csv was cut off: 8 bytes of 1000 came"):
+            land(store, f"{url}/a.csv?token=hush", ROOT, bucket)
+    assert "Contents" not in store.client().list_objects_v2(Bucket=bucket)
+
+
 def test_a_bucket_that_may_not_be_written_is_named(refusing_store: ObjectStore) -> None:
     with pytest.raises(DataError, match=r"s3://raw/titanic/titanic\.csv: .*AccessDenied"):
         land(refusing_store, "data/titanic.csv", ROOT, "raw")
