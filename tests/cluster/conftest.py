@@ -7,11 +7,16 @@ it, such as by ``kind load docker-image bigdata/spark:4.2.0``. Another name: BIG
 from __future__ import annotations
 
 import os
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+
+from bigdata.spark.application import Application
+from bigdata.spark.native import NativeRuntime, NativeSettings
+from bigdata.spark.runtime import Outcome, State, run
 
 SERVICE_ACCOUNT = "spark-operator-spark"
 IMAGE = os.environ.get("BIGDATA_SPARK_IMAGE", "bigdata/spark:4.2.0")
@@ -66,3 +71,45 @@ def bind(api_client: Any, namespace: str, role: str, account: str) -> None:
             "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": namespace}],
         },
     )
+
+
+def soon(condition: Callable[[], Any], seconds: float = 240.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return bool(condition())
+
+
+def left(api_client: Any, namespace: str) -> list[str]:
+    """What of ours is in the namespace."""
+    from kubernetes.client import CoreV1Api, NetworkingV1Api
+
+    core = CoreV1Api(api_client)
+    found = [*core.list_namespaced_pod(namespace).items, *core.list_namespaced_service(namespace).items]
+    found += NetworkingV1Api(api_client).list_namespaced_network_policy(namespace).items
+    found += core.list_namespaced_config_map(namespace).items
+    return [item.metadata.name for item in found if item.metadata.name not in ("kube-root-ca.crt", "job", "kubernetes")]
+
+
+class Bench:
+    """A runtime and what it told."""
+
+    def __init__(self, settings: NativeSettings) -> None:
+        self.settings = settings
+        self.lines: list[str] = []
+        self.states: list[State] = []
+
+    @property
+    def runtime(self) -> NativeRuntime:
+        return NativeRuntime(self.settings, self.lines.append)
+
+    def run(self, application: Application, on_state: Callable[[State], None] = lambda state: None) -> Outcome:
+        def keep(state: State) -> None:
+            self.states.append(state)
+            on_state(state)
+
+        return run(self.runtime, application, keep)
+
+    def said(self, start: str) -> str:
+        (found,) = [line.removeprefix(start).strip() for line in self.lines if line.startswith(start)]
+        return found

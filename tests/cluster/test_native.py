@@ -7,8 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,60 +17,19 @@ import pytest
 from bigdata.errors import SubmitError
 from bigdata.local.java import find_java
 from bigdata.spark.application import Application
+from bigdata.spark.driver_pods import DriverPods
 from bigdata.spark.manifest import load
 from bigdata.spark.naming import TaskTry
 from bigdata.spark.native import NativeRuntime, NativeSettings
-from bigdata.spark.runtime import Outcome, Phase, State, run
+from bigdata.spark.runtime import Phase, State, run
 
-from .conftest import IMAGE, bind
+from .conftest import IMAGE, Bench, bind, left, soon
 
 pytestmark = pytest.mark.cluster
 
 PI = Path(__file__).parents[2] / "spark_jobs" / "spark_pi.yaml"
 JOB = Path(__file__).parent / "job.py"
 SUBMITTER = "submitter"
-
-
-def soon(condition: Callable[[], Any], seconds: float = 240.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.5)
-    return bool(condition())
-
-
-def left(api_client: Any, namespace: str) -> list[str]:
-    """What of ours is in the namespace."""
-    from kubernetes.client import CoreV1Api, NetworkingV1Api
-
-    core = CoreV1Api(api_client)
-    found = [*core.list_namespaced_pod(namespace).items, *core.list_namespaced_service(namespace).items]
-    found += NetworkingV1Api(api_client).list_namespaced_network_policy(namespace).items
-    found += core.list_namespaced_config_map(namespace).items
-    return [item.metadata.name for item in found if item.metadata.name not in ("kube-root-ca.crt", "job", "kubernetes")]
-
-
-class Bench:
-    """A runtime and what it told."""
-
-    def __init__(self, settings: NativeSettings) -> None:
-        self.settings = settings
-        self.lines: list[str] = []
-        self.states: list[State] = []
-
-    @property
-    def runtime(self) -> NativeRuntime:
-        return NativeRuntime(self.settings, self.lines.append)
-
-    def run(self, application: Application, on_state: Callable[[State], None] = lambda state: None) -> Outcome:
-        def keep(state: State) -> None:
-            self.states.append(state)
-            on_state(state)
-
-        return run(self.runtime, application, keep)
-
-    def said(self, start: str) -> str:
-        (found,) = [line.removeprefix(start).strip() for line in self.lines if line.startswith(start)]
-        return found
 
 
 @pytest.fixture
@@ -219,6 +177,20 @@ def test_cancelling_deletes_driver_and_executors(bench: Bench, job: None, core: 
     runtime.cancel(handle)
 
 
+def test_an_api_server_that_is_away_when_it_matters(bench: Bench, job: None, core: Any, namespace: str) -> None:
+    from kubernetes.client import ApiClient, Configuration, CoreV1Api
+
+    runtime = bench.runtime
+    handle = runtime.submit(application("wait"))
+    nowhere = Configuration(host="https://127.0.0.1:1")
+    nowhere.retries = 0
+    handle.drivers = DriverPods(CoreV1Api(ApiClient(nowhere)), namespace)
+    with pytest.raises(SubmitError, match="the API server does not answer"):
+        runtime.cancel(handle)
+    # What this process could not do, the reaper does.
+    assert soon(lambda: not core.list_namespaced_pod(namespace).items)
+
+
 def test_a_pod_deleted_by_somebody_is_gone(bench: Bench, job: None, core: Any, namespace: str) -> None:
     def delete(state: State) -> None:
         if state.phase == Phase.RUNNING:
@@ -234,6 +206,7 @@ import os
 from pathlib import Path
 from kubernetes.config import new_client_from_config
 from bigdata.local.java import find_java
+from bigdata.spark.driver_pods import DriverPods
 from bigdata.spark.manifest import load
 from bigdata.spark.native import NativeRuntime, NativeSettings
 from bigdata.spark.runtime import run

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -106,9 +105,11 @@ class NativeRuntime:
             uid, app_id = found.metadata.uid, found.metadata.labels.get("spark-app-selector", "")
             self._instruct(reaper, namespace, pod, uid)
         except BaseException:
-            with suppress(SubmitError):
+            try:
                 drivers.delete(pod)
-            reaper.dismiss()
+                reaper.dismiss()
+            except SubmitError:
+                reaper.let_go()
             raise
         self._log(f"Driver pod: {namespace}/{pod}; Spark UI: kubectl -n {namespace} port-forward {pod} 4040")
         return NativeHandle(application.name, drivers, pod, uid, app_id, time.monotonic(), reaper)
@@ -142,7 +143,10 @@ class NativeRuntime:
             watch.stop()
 
     def cancel(self, handle: NativeHandle) -> None:
-        """Delete the driver's pod, unless it has ended and is to be kept; returns when it is gone."""
+        """Delete the driver's pod, unless it has ended and is to be kept; returns when it is gone.
+
+        :raises SubmitError: the API server does not answer, or refuses; the reaper goes on trying for a while.
+        """
         try:
             pod = handle.drivers.read(handle.pod)
             if pod is not None and pod.metadata.uid == handle.uid:
@@ -152,10 +156,13 @@ class NativeRuntime:
                 handle.cancelled = handle.cancelled or not has_ended
                 if self.settings.delete_on_termination or not has_ended:
                     handle.drivers.delete(handle.pod, handle.uid)
+            handle.reaper.dismiss()
+        except BaseException:
+            handle.reaper.let_go()
+            raise
         finally:
             if handle.watch:
                 handle.watch.stop()
-            handle.reaper.dismiss()
 
     def _spark_submit(self, application: Application, namespace: str) -> None:
         credentials = Credentials.of(self.settings.api_client)

@@ -42,10 +42,17 @@ class Reaper:
     def dismiss(self) -> None:
         """End it; the pod is left as it is."""
         self._say({"done": True})
-        if self._process.stdin:
-            with suppress(OSError):
-                self._process.stdin.close()
+        self._close()
         self._process.wait()
+
+    def let_go(self) -> None:
+        """Leave the deletion to it, and do not wait."""
+        self._close()
+
+    def _close(self) -> None:
+        assert self._process.stdin is not None
+        with suppress(OSError):
+            self._process.stdin.close()
 
     def _say(self, what: dict[str, Any]) -> None:
         assert self._process.stdin is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 import zipfile
 from collections.abc import Iterator
 from functools import partial
@@ -85,7 +86,7 @@ def test_files_by_http(bench: Bench, web: str) -> None:
 
 
 def test_files_by_s3a(bench: Bench, tmp_path: Path, stack: Stack, store: ObjectStore) -> None:
-    bucket = "jobs"
+    bucket = f"jobs-{uuid.uuid4().hex[:8]}"
     client = store.client()
     client.create_bucket(Bucket=bucket)
     for path in (JOBS / "probe.py", JOBS / "helpers.py", jar(tmp_path / "one.jar", "one.txt")):

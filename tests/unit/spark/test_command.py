@@ -45,7 +45,6 @@ def settings(tmp_path: Path) -> LocalSettings:
             "https_proxy": "http://proxy",
             "SPARK_HOME": "/other",
             "SPARK_CONF_DIR": "/other/conf",
-            "HADOOP_CONF_DIR": "/other/hadoop",
             "PYTHONPATH": "/x",
             "AWS_SECRET_ACCESS_KEY": "of the shell",
             "AIRFLOW_CONN_X": "y",
@@ -299,8 +298,3 @@ def test_other_image_folder_for_jobs_and_an_ivy_file(settings: LocalSettings) ->
 def test_a_state_folder_with_spaces_and_quotes(settings: LocalSettings) -> None:
     found = plan(application(), settings, Path('/a "b"/c'), 4040)
     assert found.properties["spark.driver.extraJavaOptions"].startswith('"-Djava.io.tmpdir=/a \\"b\\"/c/tmp" ')
-
-
-def test_properties_survive_being_written() -> None:
-    text = render({"spark.a b=c:d": " x\\y\nz", "spark.#!": "=:#"})
-    assert text == "spark.\\#\\!==:#\nspark.a\\ b\\=c\\:d=\\ x\\\\y\\nz\n"

@@ -92,16 +92,14 @@ def test_a_submission_under_way_is_waited_for(api: Api) -> None:
     reaper = Reaper()
     reaper.watch(api.url, uid="")
     api.codes = [404, 200]
+    reaper.let_go()
     process = reaper._process
-    assert process.stdin
-    process.stdin.close()
     assert soon(lambda: len(api.requests) >= 2)
     process.kill()
     process.wait()
 
 
 def test_without_a_pod_to_watch_it_just_ends() -> None:
-    process = Reaper()._process
-    assert process.stdin
-    process.stdin.close()
-    assert process.wait(20) == 0
+    reaper = Reaper()
+    reaper.let_go()
+    assert reaper._process.wait(20) == 0
