@@ -40,6 +40,22 @@ EVENTS = Asset("titanic_passengers", uri="kafka://titanic.passengers")
 # What S3 allows, and nothing that YAML could take for something else.
 BUCKET = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
 
+PARAMS = {
+    "source": Param(
+        "data/titanic.csv",
+        type="string",
+        minLength=1,
+        description="The passenger list: a path in the repository, or a file://, http(s):// or s3:// URL.",
+    ),
+    "raw_bucket": Param("titanic-raw", type="string", pattern=BUCKET, description="Bucket the source lands in."),
+    "curated_bucket": Param("titanic-curated", type="string", pattern=BUCKET, description="Bucket of the Parquet."),
+    "topic": Param("titanic.passengers", type="string", pattern=r"^[a-zA-Z0-9._-]{1,249}$"),
+    "partitions": Param(3, type="integer", minimum=1, description="Partitions of the topic when it is created."),
+    "max_reject_ratio": Param(
+        0.1, type="number", minimum=0, maximum=1, description="Share of bad rows above which the run fails."
+    ),
+}
+
 
 @dag(
     schedule=None,
@@ -48,21 +64,6 @@ BUCKET = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
     doc_md=__doc__,
     tags=["titanic", "spark", "kafka"],
     template_searchpath=[str(settings.jobs_root)],
-    params={
-        "source": Param(
-            "data/titanic.csv",
-            type="string",
-            minLength=1,
-            description="The passenger list: a path in the repository, or a file://, http(s):// or s3:// URL.",
-        ),
-        "raw_bucket": Param("titanic-raw", type="string", pattern=BUCKET, description="Bucket the source lands in."),
-        "curated_bucket": Param("titanic-curated", type="string", pattern=BUCKET, description="Bucket of the Parquet."),
-        "topic": Param("titanic.passengers", type="string", pattern=r"^[a-zA-Z0-9._-]{1,249}$"),
-        "partitions": Param(3, type="integer", minimum=1, description="Partitions of the topic when it is created."),
-        "max_reject_ratio": Param(
-            0.1, type="number", minimum=0, maximum=1, description="Share of bad rows above which the run fails."
-        ),
-    },
 )
 def titanic_etl() -> None:
     """Declare what runs after what."""
@@ -122,4 +123,5 @@ def titanic_etl() -> None:
     summarize(landed, checked, receipt, verified, reported)
 
 
-titanic_etl()
+# Here and not in @dag(params=...), which gives each task a copy: Airflow would check each copy's schema at every parse.
+titanic_etl().params.update(PARAMS)

@@ -1,10 +1,11 @@
-"""Every test runs in a project environment of its own, ``.bigdata/test``, with the jars of the developer's.
+"""Every test run has a project environment of its own, ``.bigdata/test/<number>``, with the jars of the developer's.
 
 Set before Airflow is imported for the first time, because it reads its home then.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -20,7 +21,25 @@ from bigdata.settings import Settings, load
 from bigdata.storage.objects import ObjectStore
 
 ROOT = Path(__file__).parents[1]
-STATE = ROOT / ".bigdata" / "test"
+TESTS = ROOT / ".bigdata" / "test"
+
+
+def _own_folder() -> tuple[Path, int]:
+    """The first folder that no other test run has; the lock on it ends with this process."""
+    for number in range(1, 100):
+        folder = TESTS / str(number)
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+        else:
+            return folder, lock
+    raise RuntimeError(f"{TESTS}: 99 test runs at once")
+
+
+STATE, _LOCK = _own_folder()
 
 
 def _enter() -> None:
@@ -29,7 +48,6 @@ def _enter() -> None:
             del os.environ[key]
     os.environ["AIRFLOW__BIGDATA__STATE_DIR"] = str(STATE)
     os.environ |= airflow_environment(ROOT)
-    STATE.mkdir(parents=True, exist_ok=True)
     jars = ROOT / ".bigdata" / "jars"
     jars.mkdir(exist_ok=True)
     if not (STATE / "jars").exists():

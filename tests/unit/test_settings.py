@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,3 +50,21 @@ def test_a_project_is_found_from_anywhere_in_it(tmp_path):
     (tmp_path / "pyproject.toml").touch()
     assert settings.find_project(tmp_path / "dags" / "deep") == tmp_path
     assert settings.find_project(Path("/")) is None
+
+
+def test_the_runtime_comes_from_airflows_file_or_the_environment(tmp_path):
+    """As a deployment has it: a process of its own, so that Airflow reads its file for the first time."""
+    (tmp_path / "airflow.cfg").write_text("[bigdata]\nruntime = kubernetes\n")
+    program = "from bigdata.settings import load; print('runtime:', load().runtime)"
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW")}
+    clean["AIRFLOW_HOME"] = str(tmp_path)
+
+    def runtime(**more: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", program], env=clean | more, capture_output=True, text=True, check=False
+        )
+        return done.stdout.strip().rpartition("runtime: ")[2] or done.stderr.strip().splitlines()[-1]
+
+    assert runtime() == "kubernetes"
+    assert runtime(AIRFLOW__BIGDATA__RUNTIME="native") == "native"
+    assert "[bigdata] runtime = 'docker': must be one of" in runtime(AIRFLOW__BIGDATA__RUNTIME="docker")

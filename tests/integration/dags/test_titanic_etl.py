@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -84,45 +83,68 @@ def test_a_second_run_replaces_the_dataset_and_verifies_its_own_records(
     lines = DATA.read_bytes().splitlines(keepends=True)
     first = run_dag("titanic_etl", **names, source=source(b"".join(lines[:101])))
     assert first.xcoms["report"]["passengers"] == 100
-    # A text in Age is one row set aside, not the end of the run.
-    second_list = b"".join(lines[:21]) + b"892;1;1;Text in Age;female;abc;0;0;x;1.0;;S\n"
-    second = run_dag("titanic_etl", **names, source=source(second_list))
+    # A row that cannot be read is set aside, and is not the end of the run.
+    bad = [
+        b"892;1;1;Text in Age;female;abc;0;0;x;1.0;;S\n",
+        b"893;1;1;Broken byte \xff;female;30;0;0;x;1.0;;S\n",
+        b";".join([b"1"] * 200) + b"\n",
+    ]
+    second = run_dag("titanic_etl", **names, source=source(b"".join([*lines[:21], *bad])), max_reject_ratio=0.2)
 
     assert second.xcoms["verify"] == {"sent": 20, "found": 20, "others": 0, "read": 20}
     current = published(store, names)
-    assert (current.rows_in, current.rows_out, current.rows_rejected) == (21, 20, 1)
+    assert (current.rows_in, current.rows_out, current.rows_rejected) == (23, 20, 3)
     fs = store.filesystem()
     assert dataset.dataset(fs, current.passengers_path).count_rows() == 20
-    (reject,) = dataset.dataset(fs, current.rejects_path).to_table().to_pylist()
-    assert reject["file"].endswith("titanic/titanic.csv")
-    assert reject["row"] == 22
-    assert "Age" in reject["reason"]
-    assert "abc" in reject["reason"]
+    rejected = dataset.dataset(fs, current.rejects_path).to_table().to_pylist()
+    assert {reject["file"].rpartition("/")[2] for reject in rejected} == {"titanic.csv"}
+    assert sorted((reject["row"], reject["reason"]) for reject in rejected) == [
+        (22, "Age: 'abc' is not a number"),
+        (23, "broken UTF-8 at character 17"),
+        (24, "expected 12 columns, found 200"),
+    ]
+
+
+HEADER, FIRST = DATA.read_bytes().splitlines()[:2]
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("content", "message"),
     [
-        (lambda text: text.replace(b";", b","), "is the separator ','?"),
-        (lambda text: text.splitlines(keepends=True)[0], "no data rows|has a header but no rows|holds no rows"),
+        (DATA.read_bytes().replace(b";", b","), "is the separator ','?"),
+        (HEADER.replace(b";Age", b"") + b"\n" + FIRST, "the header has 11 columns, not the expected 12: missing 'Age'"),
+        (HEADER + b";Deck\n" + FIRST + b";C\n", "the header has 13 columns, not the expected 12: unexpected 'Deck'"),
+        (b"", "is empty: it must start with a header line"),
+        (HEADER + b"\n", "has a header but no rows"),
+        (b";".join(b"c%d" % number for number in range(200)), "the header has 200 columns, not the expected 12"),
     ],
-    ids=["wrong separator", "header only"],
+    ids=["wrong separator", "missing column", "extra column", "empty file", "header only", "one row of 200 columns"],
 )
 def test_a_list_spark_cannot_use_fails_transform_with_one_clear_error_and_publishes_nothing(
     run_dag: RunDag,
     store: ObjectStore,
     names: dict[str, str],
     source: Callable[[bytes], str],
-    change: Callable[[bytes], bytes],
+    content: bytes,
     message: str,
 ) -> None:
-    run = run_dag("titanic_etl", **names, source=source(change(DATA.read_bytes())))
+    run = run_dag("titanic_etl", **names, source=source(content))
     assert (run.tasks["land"], run.tasks["transform"], run.tasks["quality"]) == ("success", "failed", "upstream_failed")
     (error,) = {line for line in run.log.splitlines() if line.startswith("bigdata.errors.ApplicationFailed: ")}
-    assert re.search(message, error)
+    assert message in error
     # S3A leaves empty objects that stand for folders.
     listed = store.client().list_objects_v2(Bucket=names["curated_bucket"]).get("Contents", [])
     assert [item["Key"] for item in listed if item["Size"]] == []
+
+
+def test_a_source_that_does_not_exist_fails_land_and_nothing_else_runs(
+    run_dag: RunDag, store: ObjectStore, names: dict[str, str]
+) -> None:
+    run = run_dag("titanic_etl", **names, source="nowhere.csv")
+    assert (run.tasks.pop("land"), set(run.tasks.values())) == ("failed", {"upstream_failed"})
+    (error,) = {line for line in run.log.splitlines() if line.startswith("bigdata.errors.DataError: ")}
+    assert "nowhere.csv does not exist" in error
+    assert names["raw_bucket"] not in {bucket["Name"] for bucket in store.client().list_buckets()["Buckets"]}
 
 
 def test_a_stack_that_is_down_is_named_with_what_to_run(airflow_db: None, stack: Stack, tmp_path: Path) -> None:

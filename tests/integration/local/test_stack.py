@@ -25,7 +25,7 @@ from bigdata.local.record import State
 from bigdata.local.stack import Stack
 from bigdata.settings import Settings
 
-from .conftest import running, sessions
+from ..processes import running, sessions
 
 pytestmark = pytest.mark.integration
 

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from bigdata import settings
 from bigdata.local import jars, process
-from bigdata.local.launch import mark
-from bigdata.local.stack import SERVICES, Stack
+from bigdata.local.stack import Stack
 from bigdata.settings import Settings
 
-ROOT = Path(__file__).parents[3]
+from .processes import running
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -44,20 +43,3 @@ def own_stack(own_settings: Settings) -> Iterator[Callable[..., Stack]]:
 
     yield make
     process.stop(running(own_settings), grace=5)
-
-
-def running(own: Settings) -> list[psutil.Process]:
-    """All processes of a stack, found by their command lines and not by what the stack wrote down."""
-    return process.marked({mark(own.state_dir, name) for name in [*SERVICES, "jars"]})
-
-
-def sessions(pids: list[int]) -> list[psutil.Process]:
-    """All processes in the sessions that these led."""
-    found = []
-    for item in psutil.process_iter():
-        try:
-            if os.getsid(item.pid) in pids and item.status() != psutil.STATUS_ZOMBIE:
-                found.append(item)
-        except (psutil.Error, OSError):
-            continue
-    return found

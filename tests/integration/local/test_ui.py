@@ -1,0 +1,82 @@
+"""Airflow as ``make ui`` starts it: log in, find the DAGs, trigger one as the browser does, see it end well."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from bigdata import cli
+from bigdata.local.airflow_ui import login
+from bigdata.local.stack import Stack
+from bigdata.settings import Settings
+
+from ..processes import running
+
+pytestmark = pytest.mark.integration
+ROOT = Path(__file__).parents[3]
+
+
+class Api:
+    """The few calls that the pages make."""
+
+    def __init__(self, url: str, user: str, password: str) -> None:
+        self.url, self.token = url, ""
+        self.token = self.ask("/auth/token", {"username": user, "password": password})["access_token"]
+
+    def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        headers = {"Content-Type": "application/json"} | (
+            {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        )
+        data = json.dumps(body).encode() if body is not None else None
+        with urllib.request.urlopen(urllib.request.Request(self.url + path, data, headers), timeout=30) as answer:
+            return json.load(answer)
+
+
+def test_a_dag_triggered_from_outside_runs_and_down_leaves_nothing(
+    own_settings: Settings,
+    own_stack: Callable[..., Stack],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("AIRFLOW__BIGDATA__STATE_DIR", str(own_settings.state_dir))
+    monkeypatch.setenv("AIRFLOW__BIGDATA__PROJECT_DIR", str(ROOT))
+    assert cli.main(["ui"]) == 0
+    said = capsys.readouterr().out
+    stack = own_stack(project_dir=ROOT)
+    url, who = stack.require("airflow").url, login(own_settings.state_dir)
+    assert f"{url}   user {who.user}, password {who.password}" in said
+
+    (airflow,) = [item for item in stack.status() if item.name == "airflow"]
+    family = [psutil.Process(airflow.pid), *psutil.Process(airflow.pid).children(recursive=True)]
+    listening = [link for item in family for link in item.net_connections("tcp") if link.status == "LISTEN"]
+    assert {link.laddr.ip for link in listening if link.laddr.port == airflow.port} == {"127.0.0.1"}
+
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        Api(url, who.user, "wrong")
+    api = Api(url, who.user, who.password)
+    listed = {item["dag_id"]: item["is_paused"] for item in api.ask("/api/v2/dags")["dags"]}
+    assert listed == {"spark_pi": False, "titanic_etl": False, "titanic_report": False}
+    assert api.ask("/api/v2/importErrors")["total_entries"] == 0
+    form = api.ask("/api/v2/dags/titanic_etl/details")["params"]
+    assert form["source"]["value"] == "data/titanic.csv"
+    assert form["source"]["description"]
+
+    run_id = api.ask("/api/v2/dags/titanic_report/dagRuns", {"logical_date": None, "conf": {}})["dag_run_id"]
+    path = f"/api/v2/dags/titanic_report/dagRuns/{run_id}"
+    deadline = time.monotonic() + 180
+    while (state := api.ask(path)["state"]) in ("queued", "running"):
+        assert time.monotonic() < deadline, api.ask(f"{path}/taskInstances")
+        time.sleep(1)
+    assert state == "success"
+
+    assert cli.main(["local", "down"]) == 0
+    assert running(own_settings) == []
+    assert not [item for item in family if item.is_running() and item.status() != psutil.STATUS_ZOMBIE]
