@@ -84,7 +84,7 @@ def parsed(lines: DataFrame, separator: str) -> DataFrame:
         ),
         "record.corrupt IS NULL",
         "is_valid_utf8(value)",
-        f"(instr(value, '\"') = 0 OR {QUOTES} % 2 = 0)",
+        f"(NOT contains(value, '\"') OR {QUOTES} % 2 = 0)",
     ]
     return lines.withColumn("record", _fields(COLUMNS, separator)).withColumn("valid", F.expr(" AND ".join(checks)))
 

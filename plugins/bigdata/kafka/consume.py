@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,16 +86,21 @@ def _read(
     consumer: Any, topic: str, group: str, handler: Callable[[Record], None], ends: dict[Any, int], idle_timeout: float
 ) -> Consumed:
     result = Consumed(topic, group)
-    first = {partition: consumer.position(partition) for partition in ends}
+    with _told(result, ends):
+        first = {partition: consumer.position(partition) for partition in ends}
     last_record = last_progress = time.monotonic()
-    while pending := [partition for partition, end in ends.items() if consumer.position(partition) < end]:
-        batches = consumer.poll(timeout_ms=POLL_MS)
+    while True:
+        with _told(result, ends):
+            behind = {part.partition: (at, end) for part, end in ends.items() if (at := consumer.position(part)) < end}
+            if not behind:
+                break
+            batches = consumer.poll(timeout_ms=POLL_MS)
         if batches:
             last_record = time.monotonic()
             _handle(consumer, batches, handler, ends, result)
         elif time.monotonic() - last_record > idle_timeout:
-            behind = ", ".join(f"{part.partition}: {consumer.position(part)} of {ends[part]}" for part in pending)
-            raise DeliveryError(topic, sum(ends.values()), result.count, f"no record for {idle_timeout:g} s ({behind})")
+            where = ", ".join(f"{partition}: {at} of {end}" for partition, (at, end) in behind.items())
+            raise DeliveryError(topic, sum(ends.values()), result.count, f"no record for {idle_timeout:g} s ({where})")
         if time.monotonic() - last_progress >= PROGRESS_SECONDS:
             last_progress = time.monotonic()
             log.info("%d records of %s handled", result.count, topic)
@@ -122,4 +128,17 @@ def _handle(
         if wanted:
             commits[partition] = OffsetAndMetadata(wanted[-1].offset + 1, "", -1)
     if commits:
-        consumer.commit(commits)
+        with _told(result, ends):
+            consumer.commit(commits)
+
+
+@contextmanager
+def _told(result: Consumed, ends: Mapping[Any, int]) -> Iterator[None]:
+    """Turn an error of the client, not of the handler, into ours, with what was handled so far."""
+    from kafka.errors import KafkaError
+
+    try:
+        yield
+    except KafkaError as error:
+        why = f"reading stopped: {type(error).__name__}: {error}"
+        raise DeliveryError(result.topic, sum(ends.values()), result.count, why) from error

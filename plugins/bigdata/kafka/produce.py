@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import Any
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 
 DELIVERY_HEADER = "delivery"
 BATCH = 10_000
+DELIVERY_TIMEOUT = 120.0
+CLOSE_TIMEOUT = 10.0
 PROGRESS_SECONDS = 10
 
 
@@ -59,13 +62,21 @@ class Receipt:
         return cls(data["topic"], data["delivery"], data["sent"], offsets)
 
 
-def produce(config: KafkaConfig, topic: str, records: Iterable[Record], delivery: str, batch: int = BATCH) -> Receipt:
+def produce(
+    config: KafkaConfig,
+    topic: str,
+    records: Iterable[Record],
+    delivery: str,
+    batch: int = BATCH,
+    delivery_timeout: float = DELIVERY_TIMEOUT,
+) -> Receipt:
     """Send all records and wait until the brokers have them.
 
     Memory holds one batch, whatever the number of records.
 
     :param delivery: names this call's records in their header.
     :param batch: records in flight between two waits.
+    :param delivery_timeout: seconds that the brokers get to acknowledge a batch, resends included.
     :raises DeliveryError: a record was not acknowledged; counts what was.
     :raises StackError: no broker answers.
     """
@@ -79,45 +90,57 @@ def produce(config: KafkaConfig, topic: str, records: Iterable[Record], delivery
         producer = KafkaProducer(acks="all", enable_idempotence=True, linger_ms=5, **config.client_options())
     try:
         while chunk := list(islice(stream, batch)):
-            _deliver(producer, receipt, chunk, header)
+            _deliver(producer, receipt, chunk, header, delivery_timeout)
             if time.monotonic() - last_progress >= PROGRESS_SECONDS:
                 last_progress = time.monotonic()
                 log.info("%d records delivered to %s", receipt.sent, topic)
-    finally:
-        producer.close(timeout=10)
+    except BaseException:
+        _abandon(producer)
+        raise
+    producer.close(timeout=CLOSE_TIMEOUT)
     log.info("%d records delivered to %s, offsets %s", receipt.sent, topic, receipt.offsets)
     return receipt
 
 
-def _deliver(producer: Any, receipt: Receipt, chunk: list[Record], header: tuple[str, bytes]) -> None:
+def _deliver(
+    producer: Any, receipt: Receipt, chunk: list[Record], header: tuple[str, bytes], delivery_timeout: float
+) -> None:
     from kafka.errors import KafkaError
 
-    def send() -> Iterator[Any]:
-        for record in chunk:
-            yield producer.send(receipt.topic, key=record.key, value=record.value, headers=[*record.headers, header])
-
     failure: Exception | None = None
-    acknowledged = 0
+    futures = []
     try:
-        futures = list(send())
-        producer.flush()
+        for record in chunk:
+            headers = [*record.headers, header]
+            futures.append(producer.send(receipt.topic, key=record.key, value=record.value, headers=headers))
+        # The client's own delivery timeout does not end the wait for a partition whose leader is gone.
+        producer.flush(timeout=delivery_timeout)
     except KafkaError as error:
-        raise DeliveryError(receipt.topic, receipt.sent + len(chunk), receipt.sent, _why(error)) from error
+        failure = error
+    acknowledged = 0
     for future in futures:
-        try:
-            metadata = future.get(timeout=0)
-        except KafkaError as error:
-            failure = failure or error
+        if not future.is_done or future.failed():
+            failure = failure or future.exception
             continue
         acknowledged += 1
+        metadata = future.value
         first, last = receipt.offsets.get(metadata.partition, (metadata.offset, metadata.offset))
         receipt.offsets[metadata.partition] = (min(first, metadata.offset), max(last, metadata.offset))
-    if failure:
-        raise DeliveryError(
-            receipt.topic, receipt.sent + len(chunk), receipt.sent + acknowledged, _why(failure)
-        ) from failure
+    if failure or acknowledged < len(chunk):
+        sent, known = receipt.sent + len(chunk), receipt.sent + acknowledged
+        raise DeliveryError(receipt.topic, sent, known, _why(failure)) from failure
     receipt.sent += acknowledged
 
 
-def _why(error: Exception) -> str:
+def _abandon(producer: Any) -> None:
+    """End the sender, so that a failed call delivers nothing later."""
+    from kafka.errors import KafkaError
+
+    # There is no public way: close() flushes first, and if that times out it raises and the sender goes on.
+    producer._sender.force_close()
+    with suppress(KafkaError):
+        producer.close(timeout=CLOSE_TIMEOUT)
+
+
+def _why(error: Exception | None) -> str:
     return f"{type(error).__name__}: {error}"

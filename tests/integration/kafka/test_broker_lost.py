@@ -66,9 +66,9 @@ def test_a_broker_that_dies_while_records_are_sent_is_told_with_what_was_acknowl
 
     begun = time.monotonic()
     with pytest.raises(DeliveryError, match=rf"{topic}: .*1500 records sent, 1000 accounted for") as caught:
-        produce(config, topic, until_it_dies(), "run", batch=500)
+        produce(config, topic, until_it_dies(), "run", batch=500, delivery_timeout=15)
     assert (caught.value.sent, caught.value.acknowledged) == (1_500, 1_000)
-    assert time.monotonic() - begun < 200
+    assert time.monotonic() - begun < 60
 
     # What was acknowledged has outlived the kill; the second try delivers all and can be told from the first.
     stack.up(["kafka"])
