@@ -100,7 +100,7 @@ def test_a_second_run_replaces_the_dataset_and_verifies_its_own_records(
     assert {reject["file"].rpartition("/")[2] for reject in rejected} == {"titanic.csv"}
     assert sorted((reject["row"], reject["reason"]) for reject in rejected) == [
         (22, "Age: 'abc' is not a number"),
-        (23, "broken UTF-8 at character 17"),
+        (23, "broken UTF-8 at character 21"),
         (24, "expected 12 columns, found 200"),
     ]
 
