@@ -2,7 +2,7 @@
 
 The same manifest, `spark_jobs/spark_pi.yaml`, by each runtime: on this machine, by `spark-submit --master k8s://`, and by
 the Spark operator. The last two run where a cluster answers at the connection `kubernetes_default`, and are skipped
-elsewhere.
+elsewhere. It takes no params: the manifest is plain, so that `kubectl apply` takes it as it is, too.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ MANIFEST = "spark_pi.yaml"
     doc_md=__doc__,
     tags=["spark", "smoke"],
     template_searchpath=[str(settings.jobs_root)],
-    params={"partitions": 10},
 )
 def spark_pi() -> None:
     """Declare what runs after what."""

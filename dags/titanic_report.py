@@ -20,17 +20,18 @@ settings = load()
 
 REPORT = Asset("titanic_report")
 
+PARAMS = {
+    "source": Param(
+        "data/titanic.csv", type="string", minLength=1, description="A CSV file in the repository, separated by ;"
+    )
+}
+
 
 @dag(
     schedule=None,
     catchup=False,
     doc_md=__doc__,
     tags=["titanic", "taskflow"],
-    params={
-        "source": Param(
-            "data/titanic.csv", type="string", minLength=1, description="A CSV file in the repository, separated by ;"
-        )
-    },
 )
 def titanic_report() -> None:
     """Declare what runs after what."""
@@ -65,4 +66,5 @@ def titanic_report() -> None:
     ) << [survivors, by_sex]
 
 
-titanic_report()
+# Here and not in @dag(params=...), which gives each task a copy: Airflow would check each copy's schema at every parse.
+titanic_report().params.update(PARAMS)
