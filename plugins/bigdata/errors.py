@@ -47,6 +47,19 @@ class ApplicationGone(BigdataError):
     """An application vanished before it ended: somebody else deleted it, or it was cancelled."""
 
 
+class ClusterError(BigdataError):
+    """A Kubernetes API server refuses a request, or does not answer.
+
+    :param what: the resource, such as ``sparkapplications.sparkoperator.k8s.io default/etl``.
+    :param status: the HTTP status; 0 if there was no answer.
+    :param is_transient: the same request may succeed in a moment.
+    """
+
+    def __init__(self, what: str, problem: str, status: int = 0, *, is_transient: bool = False) -> None:
+        self.what, self.problem, self.status, self.is_transient = what, problem, status, is_transient
+        super().__init__(f"{what}: {problem}")
+
+
 class DeliveryError(BigdataError):
     """Records sent and records acknowledged, or read back, are not the same.
 

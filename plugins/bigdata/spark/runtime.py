@@ -44,7 +44,9 @@ class Outcome:
     :param last_lines: the end of the driver's log, or the exception's last lines.
     :param application_id: Spark's own, such as ``local-1795246907144``; empty if Spark did not come that far.
     :param event_log: where the history server finds it; empty if there is none.
-    :param seconds: how long each phase lasted.
+    :param seconds: how long each phase lasted; on a cluster, each state of the operator.
+    :param driver_pod: its name, on a cluster.
+    :param executors: how many there were by their last state, on a cluster.
     """
 
     phase: Phase
@@ -56,6 +58,8 @@ class Outcome:
     ui_url: str = ""
     event_log: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)
+    driver_pod: str = ""
+    executors: Mapping[str, int] = field(default_factory=dict)
 
     def check(self, name: str) -> None:
         """Return after a success.
@@ -70,7 +74,8 @@ class Outcome:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON can have it, for an XCom; without the log's lines."""
-        return {
+        on_cluster = {"driver_pod": self.driver_pod, "executors": dict(self.executors)} if self.driver_pod else {}
+        return on_cluster | {
             "state": self.phase.value,
             "exit_code": self.exit_code,
             "reason": self.reason,

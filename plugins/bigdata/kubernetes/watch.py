@@ -1,0 +1,61 @@
+"""Follow one object through a watch of its own, in the caller's thread.
+
+Contract: the object is read, then watched from that very version on, so that no state that lasts is missed between the
+two; whatever breaks the watch (an expired version, a server that restarts) leads to a new read. States that came and
+went while nobody watched may be missed. A deleted object, or a successor under its name, is told as None, which is the
+end. A server that is away is waited for, as what it manages runs on; a refusal (401, 403) is raised.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from bigdata.errors import ClusterError
+from bigdata.kubernetes.resources import Object, Resources
+
+log = logging.getLogger(__name__)
+
+_WATCH_SECONDS = 60
+_LONGEST_PAUSE = 10.0
+_REFUSED = (401, 403)
+
+
+def follow(resources: Resources, name: str, uid: str, stopped: threading.Event) -> Iterator[Object | None]:
+    """Yield the object as it is, and again at each change; None when it is gone.
+
+    :param uid: of the object that is meant.
+    :param stopped: ends the iteration, within a second where the server sends nothing.
+    :raises ClusterError: the server refuses to show it.
+    """
+    pause = 0.2
+    while not stopped.is_set():
+        try:
+            for found in _watch_once(resources, name, uid, stopped):
+                pause = 0.2
+                yield found
+                if found is None:
+                    return
+        except ClusterError as error:
+            if error.status in _REFUSED:
+                raise
+            log.warning("%s; trying again", error)
+            stopped.wait(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def _watch_once(resources: Resources, name: str, uid: str, stopped: threading.Event) -> Iterator[Object | None]:
+    found = resources.read(name)
+    yield _same(found, uid)
+    if found is None:
+        return
+    for event in resources.watch(name, found["metadata"]["resourceVersion"], _WATCH_SECONDS):
+        if stopped.is_set():
+            return
+        yield None if event["type"] == "DELETED" else _same(event["object"], uid)
+
+
+def _same(found: Any, uid: str) -> Object | None:
+    return found if found is not None and found["metadata"]["uid"] == uid else None

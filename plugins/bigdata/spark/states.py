@@ -1,0 +1,52 @@
+"""The Spark operator's states of an application, and what each means for somebody who waits.
+
+Only COMPLETED and FAILED end an application. SUBMISSION_FAILED, FAILING and SUCCEEDING do not: the operator goes on
+from each by itself, to another run (restartPolicy) or to one of the two ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bigdata.spark.runtime import Phase
+
+# As of operator 2.5.2, api/v1beta2: the empty state is "New".
+STATES: dict[str, Phase] = {
+    "": Phase.PENDING,
+    "SUBMITTED": Phase.PENDING,
+    "SUBMISSION_FAILED": Phase.PENDING,
+    "PENDING_RERUN": Phase.PENDING,
+    "INVALIDATING": Phase.PENDING,
+    "SUSPENDING": Phase.PENDING,
+    "SUSPENDED": Phase.PENDING,
+    "RESUMING": Phase.PENDING,
+    "RUNNING": Phase.RUNNING,
+    "SUCCEEDING": Phase.RUNNING,
+    "FAILING": Phase.RUNNING,
+    "UNKNOWN": Phase.RUNNING,  # the driver's node does not answer; it may come back
+    "COMPLETED": Phase.SUCCEEDED,
+    "FAILED": Phase.FAILED,
+}
+
+
+def raw_state(application: Mapping[str, Any]) -> str:
+    """The operator's own word; empty before it has looked at the application."""
+    state = (application.get("status") or {}).get("applicationState") or {}
+    return str(state.get("state") or "")
+
+
+def phase(raw: str) -> Phase:
+    """What a state means; one that nobody has heard of is waited on."""
+    return STATES.get(raw, Phase.RUNNING)
+
+
+def message(application: Mapping[str, Any]) -> str:
+    """What the operator says of the state; empty if nothing."""
+    state = (application.get("status") or {}).get("applicationState") or {}
+    return " ".join(str(state.get("errorMessage") or "").split())
+
+
+def driver_pod(application: Mapping[str, Any]) -> str:
+    """The driver pod's name; empty before there is one."""
+    return str(((application.get("status") or {}).get("driverInfo") or {}).get("podName") or "")
