@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bigdata.settings import Settings
     from bigdata.spark.local import LocalRuntime
     from bigdata.spark.native import NativeRuntime
+    from bigdata.spark.operated import OperatorRuntime
 
 
 def local_runtime(chosen: Settings, log: Callable[[str], None], on_ui: Callable[[str], None]) -> LocalRuntime:
@@ -57,3 +58,19 @@ def native_runtime(operator: SparkKubernetesOperator, chosen: Settings, log: Cal
         delete_on_termination=operator.delete_on_termination,
     )
     return NativeRuntime(native, log)
+
+
+def operator_runtime(
+    operator: SparkKubernetesOperator, chosen: Settings, log: Callable[[str], None]
+) -> OperatorRuntime:
+    """The runtime of a cluster with the Spark operator, reached as the provider's operator would reach it."""
+    from bigdata.spark.operated import OperatorRuntime, OperatorSettings
+
+    settings = OperatorSettings(
+        api_client=operator.hook.get_conn(),
+        namespace=chosen.namespace,
+        startup_timeout=operator.startup_timeout_seconds,
+        delete_on_termination=operator.delete_on_termination,
+        reattach=operator.reattach_on_restart,
+    )
+    return OperatorRuntime(settings, log)

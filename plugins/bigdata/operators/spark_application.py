@@ -1,8 +1,9 @@
 """A SparkApplication as a task: one manifest on this machine, by spark-submit to Kubernetes, or by the Spark operator.
 
-Waiting contract, for the runtimes ``local`` and ``native``: the application lives no longer than the task's try. It is
-submitted once per try, its driver's log goes to the task's log line by line, and whatever ends the try (success,
-failure, kill, ``execution_timeout``, a killed worker) ends the application with it.
+Waiting contract: the application lives no longer than the task's try. It is submitted once per try, its driver's log
+goes to the task's log line by line, and whatever ends the try (success, failure, kill, ``execution_timeout``) ends the
+application with it. When the worker itself is killed, ``local`` and ``native`` end it too; by ``kubernetes`` it runs
+on, for the same try to find it again, and the next try deletes it.
 
 A DAG file imports this module at each parse, so what only a run needs is imported in the run.
 """
@@ -39,8 +40,7 @@ class SparkApplicationOperator(SparkKubernetesOperator):
     A drop-in for the provider's ``SparkKubernetesOperator``: same arguments, same template fields. What concerns pods
     (``image``, ``namespace``, ``startup_timeout_seconds``, …) has no effect in the local runtime.
 
-    :param runtime: ``local``, ``native`` or ``kubernetes``; default: ``[bigdata] runtime``. By ``kubernetes`` the
-        provider's own code runs.
+    :param runtime: ``local``, ``native`` or ``kubernetes``; default: ``[bigdata] runtime``.
     :raises ManifestError: the manifest is wrong; names file and field.
     :raises SubmitError: the application could not be started.
     :raises ApplicationFailed: it failed; carries the exception and the driver log's last lines.
@@ -66,8 +66,6 @@ class SparkApplicationOperator(SparkKubernetesOperator):
         runtime = self._runtime_name(chosen)
         log.info("Runtime: %s", runtime)
         application = self._application(context)
-        if runtime is RuntimeName.KUBERNETES:
-            return super().execute(context)
         outcome = self._run(self._make_runtime(runtime, chosen, context), application)
         self.spark_ui_url = _history_page(chosen, outcome)
         outcome.check(application.name)
@@ -79,8 +77,6 @@ class SparkApplicationOperator(SparkKubernetesOperator):
             runtime, handle = self._running
             log.warning("Killed: ending %s", handle.name)
             runtime.cancel(handle)
-        elif self._runtime_name(settings.load()) is RuntimeName.KUBERNETES:
-            super().on_kill()
 
     def _runtime_name(self, chosen: Settings) -> RuntimeName:
         try:
@@ -120,7 +116,7 @@ class SparkApplicationOperator(SparkKubernetesOperator):
         raise AssertionError("a runtime's states end with an outcome")
 
     def _make_runtime(self, name: RuntimeName, chosen: Settings, context: Context) -> Runtime[Any]:
-        from bigdata.operators.runtimes import local_runtime, native_runtime
+        from bigdata.operators.runtimes import local_runtime, native_runtime, operator_runtime
 
         def show_ui(url: str) -> None:
             log.info("Spark UI: %s", url)
@@ -128,7 +124,8 @@ class SparkApplicationOperator(SparkKubernetesOperator):
 
         if name is RuntimeName.LOCAL:
             return local_runtime(chosen, self.log.info, show_ui)
-        return native_runtime(self, chosen, self.log.info)
+        make = native_runtime if name is RuntimeName.NATIVE else operator_runtime
+        return make(self, chosen, self.log.info)
 
 
 def _log_state(name: str, state: State) -> None:
