@@ -6,17 +6,30 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import Any
 
 from bigdata.errors import ClusterError
-
-if TYPE_CHECKING:
-    from kubernetes.client.exceptions import ApiException
 
 _WEBHOOK = re.compile(r'admission webhook "(?P<name>[^"]+)" denied the request: ?(?P<why>.*)', re.DOTALL)
 _FORBIDDEN = re.compile(r'User "(?P<user>[^"]+)" cannot (?P<verb>\w+) resource')
 # What a moment may heal: too many requests, a restart, a leader election, a webhook that is not up yet.
 TRANSIENT = (429, 500, 502, 503, 504)
+
+
+@contextmanager
+def async_told(what: str) -> Iterator[None]:
+    """The same as :func:`told` for the asynchronous client."""
+    from aiohttp import ClientError
+    from kubernetes_asyncio.client.exceptions import ApiException
+
+    try:
+        yield
+    except ApiException as error:
+        status = error.status or 0
+        raise ClusterError(what, _explained(error), status, is_transient=status in TRANSIENT) from error
+    except (ClientError, OSError) as error:  # a TimeoutError is an OSError
+        why = f"the API server does not answer ({type(error).__name__})"
+        raise ClusterError(what, why, is_transient=True) from error
 
 
 @contextmanager
@@ -39,7 +52,7 @@ def told(what: str) -> Iterator[None]:
         raise ClusterError(what, why, is_transient=True) from error
 
 
-def _explained(error: ApiException) -> str:
+def _explained(error: Any) -> str:
     message = _message(error)
     if found := _WEBHOOK.search(message):
         return f"refused by the webhook {found['name']}: {found['why'] or 'no reason given'}"
@@ -56,7 +69,7 @@ def _explained(error: ApiException) -> str:
     return f"{error.status} {error.reason}: {message}" if message else f"{error.status} {error.reason}"
 
 
-def _message(error: ApiException) -> str:
+def _message(error: Any) -> str:
     body = error.body.decode(errors="replace") if isinstance(error.body, bytes) else str(error.body or "")
     try:
         found = json.loads(body)

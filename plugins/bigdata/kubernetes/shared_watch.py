@@ -1,0 +1,231 @@
+"""One watch for any number of waiters on objects of one kind in one namespace, in one event loop.
+
+Contract. The objects are listed, then watched from the list's version on, so no state that lasts is missed between the
+two. A broken connection is taken up at the last version seen, after a pause that grows while the server does not
+answer; a version that has expired (410) leads to a new list. A waiter is given the object as it is when it comes, and
+again whenever it has changed; of changes that follow each other faster than the waiter asks, it sees the last. An
+object that is gone, or whose successor has its name, is told as None. What no waiting heals (forbidden, a kind that the
+cluster does not know) is raised in every waiter. The watch ends when its last waiter has left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from bigdata.errors import ClusterError
+from bigdata.kubernetes.errors import async_told
+from bigdata.kubernetes.resources import Kind, Object
+
+log = logging.getLogger(__name__)
+
+_WATCH_SECONDS = 300
+_REQUEST_SECONDS = 30
+_PAGE = 500
+_LONGEST_PAUSE = 10.0
+
+# Makes a kubernetes_asyncio ``ApiClient``; called anew for each connection, as credentials may have been renewed.
+Connect = Callable[[], AbstractAsyncContextManager[Any]]
+
+
+class Waiter:
+    """One who waits for one object."""
+
+    def __init__(self) -> None:
+        self._changed = asyncio.Event()
+        self._latest: Object | None = None
+        self._error: Exception | None = None
+
+    def tell(self, found: Object | None) -> None:
+        """Give the object as it is now."""
+        self._latest = found
+        self._changed.set()
+
+    def fail(self, error: Exception) -> None:
+        """Let the next wait raise."""
+        self._error = error
+        self._changed.set()
+
+    async def next(self) -> Object | None:
+        """The object as it is now, once it has changed since the last call."""
+        await self._changed.wait()
+        self._changed.clear()
+        if self._error:
+            raise self._error
+        return self._latest
+
+
+class SharedWatch:
+    """See the module.
+
+    :param selector: a label selector that all objects waited for must match; what does not is not transferred.
+    """
+
+    def __init__(self, connect: Connect, kind: Kind, namespace: str, selector: str = "") -> None:
+        self._connect, self._kind, self._namespace, self._selector = connect, kind, namespace, selector
+        self._objects: dict[str, Object] = {}
+        self._waiters: dict[str, set[Waiter]] = {}
+        self._is_synced = False
+        self._version = ""
+        self._task: asyncio.Task[None] | None = None
+        self.lists = 0
+
+    async def follow(self, name: str, uid: str) -> AsyncIterator[Object | None]:
+        """Yield the object as it is, and again at each change; None when it is gone, which is the end.
+
+        :param uid: of the object that is meant.
+        :raises ClusterError: the server refuses to show objects of this kind.
+        """
+        waiter = Waiter()
+        self._waiters.setdefault(name, set()).add(waiter)
+        if self._is_synced:
+            waiter.tell(self._objects.get(name))
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run(), name=f"watch {self._kind} in {self._namespace}")
+        try:
+            while True:
+                found = await waiter.next()
+                if found is None or found["metadata"]["uid"] != uid:
+                    # One that was made after the list began may not be known yet: a read decides.
+                    found = await self._read(name)
+                    if found is None or found["metadata"]["uid"] != uid:
+                        yield None
+                        return
+                yield found
+        finally:
+            self._leave(name, waiter)
+
+    @property
+    def waiters(self) -> int:
+        """How many wait now."""
+        return sum(map(len, self._waiters.values()))
+
+    def _leave(self, name: str, waiter: Waiter) -> None:
+        self._waiters[name].discard(waiter)
+        if not self._waiters[name]:
+            del self._waiters[name]
+        if not self._waiters and self._task:
+            self._task.cancel()
+            self._task, self._is_synced, self._version = None, False, ""
+            self._objects.clear()
+
+    async def _run(self) -> None:
+        pause = 0.2
+        while True:
+            try:
+                async with self._connect() as client:
+                    self._version = self._version or await self._list(client)
+                    pause = 0.2
+                    while True:
+                        await self._watch(client)
+            except ClusterError as error:
+                if error.status == 410:
+                    self._version = ""
+                elif error.is_transient:
+                    log.warning("%s; trying again", error)
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 2, _LONGEST_PAUSE)
+                else:
+                    self._fail(error)
+                    return
+            except Exception as error:  # such as a connection that cannot be read: nobody else would see it
+                self._fail(error)
+                return
+
+    def _fail(self, error: Exception) -> None:
+        self._is_synced, self._version = False, ""
+        for waiters in self._waiters.values():
+            for waiter in waiters:
+                waiter.fail(error)
+
+    async def _list(self, client: Any) -> str:
+        found: dict[str, Object] = {}
+        following = ""
+        while True:
+            page = await self._ask(
+                self._api(client).list_namespaced_custom_object,
+                label_selector=self._selector,
+                limit=_PAGE,
+                **({"_continue": following} if following else {}),
+            )
+            found |= {item["metadata"]["name"]: item for item in page["items"]}
+            following = page["metadata"].get("continue") or ""
+            if not following:
+                break
+        self.lists += 1
+        before, self._objects, was_synced = self._objects, found, self._is_synced
+        self._is_synced = True
+        for name in self._waiters:
+            if not was_synced or _version(before.get(name)) != _version(found.get(name)):
+                self._tell(name)
+        return str(page["metadata"]["resourceVersion"])
+
+    async def _watch(self, client: Any) -> None:
+        from kubernetes_asyncio.watch import Watch
+
+        with async_told(self._what()):
+            async with Watch().stream(
+                self._api(client).list_namespaced_custom_object,
+                self._kind.group,
+                self._kind.version,
+                self._namespace,
+                self._kind.plural,
+                label_selector=self._selector,
+                resource_version=self._version,
+                allow_watch_bookmarks=True,
+                timeout_seconds=_WATCH_SECONDS,
+                _request_timeout=_WATCH_SECONDS + 30,
+            ) as stream:
+                async for event in stream:
+                    found = event["raw_object"]
+                    self._version = found["metadata"]["resourceVersion"]
+                    if event["type"] != "BOOKMARK":
+                        self._changed(event["type"], found)
+
+    def _changed(self, what: str, found: Object) -> None:
+        name = found["metadata"]["name"]
+        if what == "DELETED":
+            self._objects.pop(name, None)
+        else:
+            self._objects[name] = found
+        self._tell(name)
+
+    def _tell(self, name: str) -> None:
+        for waiter in self._waiters.get(name, ()):
+            waiter.tell(self._objects.get(name))
+
+    async def _read(self, name: str) -> Object | None:
+        pause = 0.2
+        while True:
+            try:
+                async with self._connect() as client:
+                    found: Object = await self._ask(self._api(client).get_namespaced_custom_object, name=name)
+                    return found
+            except ClusterError as error:
+                if error.status == 404:
+                    return None
+                if not error.is_transient:
+                    raise
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _ask(self, call: Callable[..., Awaitable[Any]], **options: Any) -> Any:
+        where = (self._kind.group, self._kind.version, self._namespace, self._kind.plural)
+        with async_told(self._what()):
+            return await call(*where, _request_timeout=_REQUEST_SECONDS, **options)
+
+    def _what(self) -> str:
+        return f"{self._kind} in {self._namespace}"
+
+    @staticmethod
+    def _api(client: Any) -> Any:
+        from kubernetes_asyncio.client import CustomObjectsApi
+
+        return CustomObjectsApi(client)
+
+
+def _version(found: Object | None) -> str:
+    return str(found["metadata"]["resourceVersion"]) if found else ""
