@@ -3,7 +3,9 @@
 Waiting contract: the application lives no longer than the task's try. It is submitted once per try, its driver's log
 goes to the task's log line by line, and whatever ends the try (success, failure, kill, ``execution_timeout``) ends the
 application with it. When the worker itself is killed, ``local`` and ``native`` end it too; by ``kubernetes`` it runs
-on, for the same try to find it again, and the next try deletes it.
+on, for the same try to find it again, and the next try deletes it. With ``deferrable=True`` the task waits in the
+triggerer from the moment the application is created (:mod:`bigdata.triggers.spark_application`), and the driver's log
+comes whole at the end.
 
 A DAG file imports this module at each parse, so what only a run needs is imported in the run.
 """
@@ -66,10 +68,37 @@ class SparkApplicationOperator(SparkKubernetesOperator):
         runtime = self._runtime_name(chosen)
         log.info("Runtime: %s", runtime)
         application = self._application(context)
-        outcome = self._run(self._make_runtime(runtime, chosen, context), application)
-        self.spark_ui_url = _history_page(chosen, outcome)
-        outcome.check(application.name)
-        return outcome.to_dict()
+        if runtime is RuntimeName.KUBERNETES and self.deferrable:
+            self._submit_and_defer(chosen, application)
+        return self._run(self._make_runtime(runtime, chosen, context), application, chosen)
+
+    def resume(self, context: Context, event: dict[str, Any]) -> Any:
+        """Go on when the trigger has fired: show the driver's log, and turn the application's end into the task's.
+
+        :param event: the trigger's, see :class:`SparkApplicationTrigger`.
+        """
+        from bigdata.errors import ApplicationGone, ClusterError
+        from bigdata.operators.runtimes import operator_runtime
+
+        chosen = settings.load()
+        runtime = operator_runtime(self, chosen, self.log.info)
+        attached = runtime.attach(**event["handle"], seconds=event["seconds"])
+        if event["end"] == "gone":
+            raise ApplicationGone(f"{attached.name} is gone: somebody deleted the SparkApplication")
+        if event["end"] == "refused":
+            runtime.cancel(attached)
+            raise ClusterError(attached.name, event["message"])
+        return self._follow(runtime, attached, chosen)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """As Airflow has it; whatever fails, the trigger or ``execution_timeout`` included, leaves no application."""
+        from bigdata.operators.runtimes import operator_runtime
+
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except BaseException:
+            operator_runtime(self, settings.load(), self.log.info).discard(self._application(context))
+            raise
 
     def on_kill(self) -> None:
         """End the application and everything it started."""
@@ -101,19 +130,40 @@ class SparkApplicationOperator(SparkKubernetesOperator):
             application = application.with_namespace(self.namespace)
         return application.with_name(task_try.name).with_labels(task_try.labels)
 
-    def _run(self, runtime: Runtime[Any], application: Application) -> Outcome:
-        from bigdata.spark.runtime import submitted
+    def _run(self, runtime: Runtime[Any], application: Application, chosen: Settings) -> dict[str, Any]:
+        return self._follow(runtime, runtime.submit(application), chosen)
 
-        with submitted(runtime, application) as handle:
+    def _follow(self, runtime: Runtime[Any], handle: Handle, chosen: Settings) -> dict[str, Any]:
+        from bigdata.spark.runtime import kept
+
+        with kept(runtime, handle):
             self._running = (runtime, handle)
             try:
-                for state in runtime.observe(handle):
-                    _log_state(handle.name, state)
-                    if state.outcome:
-                        return state.outcome
+                outcome = _observed(runtime, handle)
             finally:
                 self._running = None
-        raise AssertionError("a runtime's states end with an outcome")
+        self.spark_ui_url = _history_page(chosen, outcome)
+        outcome.check(handle.name)
+        return outcome.to_dict()
+
+    def _submit_and_defer(self, chosen: Settings, application: Application) -> None:
+        from dataclasses import asdict
+
+        from bigdata.operators.runtimes import operator_runtime
+        from bigdata.triggers.clusters import Cluster
+        from bigdata.triggers.spark_application import SparkApplicationTrigger
+
+        runtime = operator_runtime(self, chosen, self.log.info)
+        handle = runtime.submit(application)
+        self._running = (runtime, handle)
+        cluster = Cluster(self.kubernetes_conn_id, self.in_cluster, self.config_file, self.cluster_context)
+        self.defer(
+            trigger=SparkApplicationTrigger(
+                asdict(cluster), handle.namespace, handle.name, handle.uid, handle.created, self.startup_timeout_seconds
+            ),
+            method_name="resume",
+            timeout=self.execution_timeout,
+        )
 
     def _make_runtime(self, name: RuntimeName, chosen: Settings, context: Context) -> Runtime[Any]:
         from bigdata.operators.runtimes import local_runtime, native_runtime, operator_runtime
@@ -126,6 +176,14 @@ class SparkApplicationOperator(SparkKubernetesOperator):
             return local_runtime(chosen, self.log.info, show_ui)
         make = native_runtime if name is RuntimeName.NATIVE else operator_runtime
         return make(self, chosen, self.log.info)
+
+
+def _observed(runtime: Runtime[Any], handle: Handle) -> Outcome:
+    for state in runtime.observe(handle):
+        _log_state(handle.name, state)
+        if state.outcome:
+            return state.outcome
+    raise AssertionError("a runtime's states end with an outcome")
 
 
 def _log_state(name: str, state: State) -> None:

@@ -16,6 +16,8 @@ LONGEST = 49
 
 _HASH_LENGTH = 10
 _PREFIX = "airflow-bigdata"
+# The label selector of all that this library makes.
+OURS = f"{_PREFIX}/dag-id"
 _LONGEST_LABEL = 63
 
 

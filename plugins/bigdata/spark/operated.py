@@ -12,7 +12,8 @@ from __future__ import annotations
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from bigdata.errors import ClusterError, SubmitError
@@ -27,6 +28,8 @@ from bigdata.spark.pods import PodState
 from bigdata.spark.runtime import LogLine, Outcome, Phase, State
 
 SPARK_APPLICATION = Kind("sparkoperator.k8s.io", "v1beta2", "SparkApplication", "sparkapplications")
+
+_POD_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -49,15 +52,25 @@ class OperatorSettings:
 
 @dataclass
 class OperatorHandle:
-    """An application on the cluster."""
+    """An application on the cluster.
+
+    :param created: in seconds of the epoch, by the server's clock.
+    :param seconds: how long it was in each state before this process began to follow it.
+    """
 
     name: str
     uid: str
     resources: Resources
     drivers: DriverPods
-    started: float
+    created: float
     cancelled: bool = False
     driver_pod: str = ""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def namespace(self) -> str:
+        """The application's."""
+        return self.resources.namespace
 
 
 class OperatorRuntime:
@@ -86,8 +99,30 @@ class OperatorRuntime:
             raise SubmitError(f"{application.name}: {error}") from error
         _check_own(application, found, namespace)
         self._log(f"{'Created' if is_new else 'Found'} SparkApplication {namespace}/{application.name}")
+        return self.attach(namespace, application.name, found["metadata"]["uid"], _created(found))
+
+    def attach(
+        self, namespace: str, name: str, uid: str, created: float, seconds: Mapping[str, float] | None = None
+    ) -> OperatorHandle:
+        """Take over an application that has been submitted before.
+
+        :param created: when that was, in seconds of the epoch.
+        :param seconds: how long it was in each state, as far as somebody else has followed it.
+        """
+        resources = Resources(self.settings.api_client, SPARK_APPLICATION, namespace)
         drivers = DriverPods(self._core, namespace)
-        return OperatorHandle(application.name, found["metadata"]["uid"], resources, drivers, time.monotonic())
+        return OperatorHandle(name, uid, resources, drivers, created, seconds=seconds or {})
+
+    def discard(self, application: Application) -> None:
+        """Delete what this try has submitted; harmless if there is nothing.
+
+        :raises ClusterError: the API server does not answer, or refuses.
+        """
+        namespace = application.namespace or self.settings.namespace
+        found = Resources(self.settings.api_client, SPARK_APPLICATION, namespace).read(application.name)
+        if found is not None:
+            _check_own(application, found, namespace)
+            self.cancel(self.attach(namespace, application.name, found["metadata"]["uid"], _created(found)))
 
     def observe(self, handle: OperatorHandle) -> Iterator[State]:
         """Follow the application's state to its end, streaming the driver's log meanwhile."""
@@ -139,6 +174,10 @@ class OperatorRuntime:
             resources.delete(name, uid)
 
 
+def _created(found: Object) -> float:
+    return datetime.fromisoformat(found["metadata"]["creationTimestamp"]).timestamp()
+
+
 def _check_own(application: Application, found: Object, namespace: str) -> None:
     labels = found["metadata"].get("labels") or {}
     if any(labels.get(key) != value for key, value in application.labels.items()):
@@ -157,9 +196,10 @@ class _View:
         self._application: Mapping[str, Any] = {}
         self._pod: PodState | None = None
         self._raw: str | None = None
-        self._since, self._seconds = handle.started, defaultdict[str, float](float)
+        self._since, self._seconds = handle.created, defaultdict[str, float](float, handle.seconds)
         self._has_run = False
         self._told = ""
+        self._began = time.monotonic()
 
     def take(self, event: Object | PodState | None) -> State | None:
         """Take an event in; returns a state to tell, if there is one."""
@@ -199,7 +239,7 @@ class _View:
         raw, message = states.raw_state(application), states.message(application)
         if raw == self._raw:
             return None
-        now = time.monotonic()
+        now = time.time()
         if self._raw is not None:
             self._seconds[self._raw or "NEW"] += now - self._since
         self._raw, self._since = raw, now
@@ -214,8 +254,10 @@ class _View:
             return None
         if self._pod and self._pod.is_hopeless:
             return self._end(Phase.FAILED, self._raw or "NEW", f"the driver cannot start: {self._pod.message}")
-        if time.monotonic() - self._handle.started < self._startup_timeout:
+        if time.time() - self._handle.created < self._startup_timeout:
             return None
+        if self._handle.driver_pod and self._pod is None and time.monotonic() - self._began < _POD_SECONDS:
+            return None  # the pod will say why
         waited = f"within {self._startup_timeout:.0f} s"
         if not self._raw:
             namespace = self._handle.resources.namespace

@@ -146,7 +146,13 @@ def run(
 @contextmanager
 def submitted(runtime: Runtime[H], application: Application) -> Iterator[H]:
     """Submit an application; it does not outlive the ``with`` block."""
-    handle = runtime.submit(application)
+    with kept(runtime, runtime.submit(application)) as handle:
+        yield handle
+
+
+@contextmanager
+def kept(runtime: Runtime[H], handle: H) -> Iterator[H]:
+    """See to it that a submitted application does not outlive the ``with`` block."""
     try:
         yield handle
     finally:

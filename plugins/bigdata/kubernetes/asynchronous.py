@@ -1,0 +1,34 @@
+"""Single requests by the asynchronous client."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bigdata.errors import ClusterError
+from bigdata.kubernetes.errors import async_told
+from bigdata.kubernetes.resources import Kind
+
+
+async def delete(client: Any, kind: Kind, namespace: str, name: str, uid: str) -> None:
+    """Delete an object with all that it owns; harmless if it is gone.
+
+    :param client: a ``kubernetes_asyncio`` ``ApiClient``.
+    :param uid: delete no other object of that name.
+    :raises ClusterError: the server refuses, or does not answer.
+    """
+    from kubernetes_asyncio.client import CustomObjectsApi, V1DeleteOptions, V1Preconditions
+
+    try:
+        with async_told(f"{kind} {namespace}/{name}"):
+            await CustomObjectsApi(client).delete_namespaced_custom_object(
+                kind.group,
+                kind.version,
+                namespace,
+                kind.plural,
+                name,
+                body=V1DeleteOptions(propagation_policy="Background", preconditions=V1Preconditions(uid=uid)),
+                _request_timeout=30,
+            )
+    except ClusterError as error:
+        if error.status not in (404, 409):
+            raise

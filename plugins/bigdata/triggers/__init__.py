@@ -1,0 +1,1 @@
+"""Airflow triggers: the deferred halves of the operators' waits."""
