@@ -128,7 +128,7 @@ def test_a_run_defers_at_once_and_resumes_with_the_log(run: Callable[..., Result
 def test_a_failure_shows_the_jobs_exception(run: Callable[..., Result]) -> None:
     result = run("fail")
     assert result.state == "failed"
-    assert "ended as FAILED: ValueError: the passengers are missing" in result.log
+    assert "ended as FAILED: ValueError: the passengers are missing" in result.log, result.log[-6000:]
 
 
 def test_a_driver_that_does_not_start_in_time_is_told_why(run: Callable[..., Result]) -> None:

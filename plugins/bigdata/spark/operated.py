@@ -22,7 +22,7 @@ from bigdata.spark import failure, states
 from bigdata.spark.application import Application
 from bigdata.spark.driver_pods import DriverPods
 from bigdata.spark.naming import same_task
-from bigdata.spark.operated_events import Events
+from bigdata.spark.operated_events import Event, Events
 from bigdata.spark.output import Telltale
 from bigdata.spark.pods import PodState
 from bigdata.spark.runtime import LogLine, Outcome, Phase, State
@@ -129,15 +129,10 @@ class OperatorRuntime:
         view = _View(handle, self.settings.startup_timeout)
         with Events(handle.resources, self._core, handle.name, handle.uid) as events:
             for event in events:
-                if isinstance(event, str):
-                    view.seen.see(event)
-                    self._log(event)
-                    continue
-                state = view.take(event)
+                state = self._take(view, event)
                 if state and state.outcome:
-                    for line in events.rest_of_log():
-                        view.seen.see(line)
-                        self._log(line)
+                    for rest in events.rest():
+                        self._take(view, rest)
                     end = view.outcome(state.outcome)
                     yield State(end.phase, end.raw, end.reason, end)
                     return
@@ -159,6 +154,13 @@ class OperatorRuntime:
         handle.resources.delete(handle.name, handle.uid)
         if handle.driver_pod:
             handle.drivers.delete(handle.driver_pod)
+
+    def _take(self, view: _View, event: Event) -> State | None:
+        if isinstance(event, str):
+            view.seen.see(event)
+            self._log(event)
+            return None
+        return view.take(event)
 
     def _delete_earlier(self, resources: Resources, application: Application) -> None:
         selector = same_task(application.labels)
@@ -217,7 +219,7 @@ class _View:
         code = self._pod.exit_code if self._pod else None
         if self._handle.cancelled:
             end, reason = replace(end, phase=Phase.GONE, raw="cancelled"), "it was cancelled"
-        elif end.phase == Phase.FAILED and self._has_run:
+        elif end.raw == "FAILED" and self.seen.tail:
             why = failure.explain(list(self.seen.tail), code)
             reason, lines = (self._pod.message if self._pod else "") or why.reason or reason, why.lines
         status = self._application.get("status") or {}

@@ -62,8 +62,8 @@ class Events:
                 self._follow_driver(event)
             yield event
 
-    def rest_of_log(self) -> Iterator[str]:
-        """Yield the lines that are still to come after the application's end."""
+    def rest(self) -> Iterator[str | PodState]:
+        """Yield what the pod has still to tell after the application's end."""
         deadline = time.monotonic() + _LOG_SECONDS
         while time.monotonic() < deadline:
             is_over = self._pod_thread is None or not self._pod_thread.is_alive()
@@ -73,7 +73,7 @@ class Events:
                 if is_over:
                     return
                 continue
-            if isinstance(event, str):
+            if isinstance(event, str | PodState):
                 yield event
 
     def _follow_resource(self) -> None:
