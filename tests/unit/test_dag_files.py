@@ -61,7 +61,8 @@ def test_the_check_sees_a_heavy_import_and_a_connection(tmp_path: Path) -> None:
 
 
 def test_the_core_imports_no_airflow() -> None:
-    core = ["bigdata.spark", "bigdata.kafka", "bigdata.local", "bigdata.storage", "bigdata.titanic", "bigdata.cli"]
+    packages = ["spark", "kubernetes", "kafka", "local", "storage", "titanic", "cli"]
+    core = [f"bigdata.{name}" for name in packages]
     script = f"""
 import importlib, pkgutil, sys
 for name in {core!r}:
