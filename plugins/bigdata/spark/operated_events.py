@@ -4,6 +4,7 @@ driver pod's states and log.
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
@@ -16,6 +17,8 @@ from bigdata.kubernetes.watch import follow
 from bigdata.spark import pod_template, states
 from bigdata.spark.pod_watch import PodWatch
 from bigdata.spark.pods import PodState
+
+log = logging.getLogger(__name__)
 
 Event = Object | PodState | str | None
 
@@ -107,4 +110,4 @@ class Events:
                     self._queue.put(event)
         except (ApiException, BigdataError, OSError) as error:
             # The resource decides; without the pod there is only no log.
-            self._queue.put(f"(no log of pod {name}: {error})".splitlines()[0])
+            log.info("No log of pod %s/%s: %s", self._resources.namespace, name, str(error).splitlines()[0])
