@@ -1,4 +1,8 @@
-"""Links on a task's page."""
+"""Links on a task's page.
+
+Airflow asks an operator for its links when the task has ended; what is known earlier, the operator or its trigger
+pushes under :attr:`PageLink.xcom_key` itself.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +10,39 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperatorLink
 
+from bigdata.spark.pages import Page
+
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
 
 
-class SparkUILink(BaseOperatorLink):
-    """The Spark UI while the application runs, the history server's page of it afterwards, where there is one.
+class PageLink(BaseOperatorLink):
+    """A link to one page, out of the operator's ``pages``."""
 
-    Airflow asks an operator for its links when the task has ended; the operator pushes the running UI's address under
-    :attr:`xcom_key` itself as soon as the driver tells it.
-    """
-
-    name = "Spark UI"
+    page: Page
 
     def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
-        """Tell where the UI is now; empty when it is gone."""
-        return getattr(operator, "spark_ui_url", "")
+        """Tell where the page is now; empty when it is gone."""
+        return str(getattr(operator, "pages", {}).get(self.page, ""))
+
+
+class SparkUILink(PageLink):
+    """The Spark UI while the application runs, the history server's page of it afterwards, where there is one."""
+
+    name = page = Page.UI
+
+
+class HistoryServerLink(PageLink):
+    """The history server's page, where ``[bigdata] history_server_url`` names a server."""
+
+    name = page = Page.HISTORY
+
+
+class DriverLogLink(PageLink):
+    """The driver's log in the cluster's log store, where ``[bigdata] driver_log_url`` names one."""
+
+    name = page = Page.DRIVER_LOG
+
+
+LINKS: tuple[PageLink, ...] = (SparkUILink(), HistoryServerLink(), DriverLogLink())
+KEYS = {link.page: link.xcom_key for link in LINKS}

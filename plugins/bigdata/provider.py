@@ -41,6 +41,12 @@ def get_provider_info() -> dict[str, Any]:
                         '{"aws-credentials": "aws_default"}',
                     ),
                     "history_server_url": _option("Spark history server, for links to ended applications.", ""),
+                    "driver_log_url": _option(
+                        "The cluster's log store, for links to a driver's log: a URL with any of {namespace}, {name}, "
+                        "{pod} and {application_id} in it.",
+                        "",
+                        "https://grafana.example.org/explore?pod={pod}",
+                    ),
                     "kafka_port": _option("Port of the embedded broker; 0: any free one.", "0"),
                     "s3_port": _option("Port of the embedded S3; 0: any free one.", "0"),
                     "ivy_settings": _option("ivysettings.xml that resolves jars, for those behind a mirror.", ""),

@@ -44,6 +44,7 @@ class Settings:
     kubernetes_conn_id: str
     secret_connections: dict[str, str]
     history_server_url: str
+    driver_log_url: str
     kafka_port: int
     s3_port: int
     ivy_settings: str
@@ -115,6 +116,7 @@ def _build(get: Callable[[str], str | None], default_project: Path) -> Settings:
             "secret_connections", text("secret_connections", '{"aws-credentials": "aws_default"}')
         ),
         history_server_url=text("history_server_url", ""),
+        driver_log_url=text("driver_log_url", ""),
         kafka_port=_port("kafka_port", text("kafka_port", "0")),
         s3_port=_port("s3_port", text("s3_port", "0")),
         ivy_settings=text("ivy_settings", ""),

@@ -14,12 +14,16 @@ from typing import Any
 
 import pytest
 
+from bigdata.kubernetes.resources import Resources
 from bigdata.spark.application import Application
+from bigdata.spark.naming import OURS
 from bigdata.spark.native import NativeRuntime, NativeSettings
+from bigdata.spark.operated import SPARK_APPLICATION, OperatorSettings
 from bigdata.spark.runtime import Outcome, State, run
 
+from . import operated
+
 SERVICE_ACCOUNT = "spark-operator-spark"
-IMAGE = os.environ.get("BIGDATA_SPARK_IMAGE", "bigdata/spark:4.2.0")
 # What the chart of operator 2.5.2 gives a driver.
 VERBS = ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"]
 RESOURCES = ["pods", "configmaps", "persistentvolumeclaims", "services"]
@@ -113,3 +117,19 @@ class Bench:
     def said(self, start: str) -> str:
         (found,) = [line.removeprefix(start).strip() for line in self.lines if line.startswith(start)]
         return found
+
+
+@pytest.fixture
+def bench(api_client: Any, core: Any) -> Iterator[operated.Bench]:
+    if "SPARK_OPERATOR" not in os.environ:
+        pytest.skip("SPARK_OPERATOR is not set: say there that the cluster has the Spark operator")
+    if "job" not in {item.metadata.name for item in core.list_namespaced_config_map(operated.NAMESPACE).items}:
+        body = {"metadata": {"name": "job"}, "data": {"job.py": operated.JOB.read_text()}}
+        core.create_namespaced_config_map(operated.NAMESPACE, body)
+    # What a test that failed before this one has left would fail this one, too.
+    for item in (resources := Resources(api_client, SPARK_APPLICATION, operated.NAMESPACE)).select(OURS):
+        resources.delete(item["metadata"]["name"])
+    bench = operated.Bench(OperatorSettings(api_client, operated.NAMESPACE, startup_timeout=120))
+    yield bench
+    remaining = lambda: [*left(api_client, operated.NAMESPACE), *bench.resources.select("")]  # noqa: E731
+    assert soon(lambda: not remaining(), 60), remaining()

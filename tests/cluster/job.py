@@ -20,6 +20,11 @@ def fail(spark):
     raise ValueError("the passengers are missing")
 
 
+def lose(spark):
+    """End an executor from within."""
+    spark.sparkContext.parallelize([1], 1).foreach(lambda _: os.kill(os.getppid(), 9) or time.sleep(60))
+
+
 def wait(spark):
     spark.range(1).count()
     print("waiting")

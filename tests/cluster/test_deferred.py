@@ -8,7 +8,6 @@ import os
 import re
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +21,8 @@ from bigdata.spark.states import raw_state
 from bigdata.triggers.clusters import Cluster
 from bigdata.triggers.spark_application import SparkApplicationTrigger
 
-from .conftest import IMAGE, left, soon
-from .test_operated import JOB, NAMESPACE
+from .conftest import left, soon
+from .operated import IMAGE, JOB, NAMESPACE, Bench, application
 
 pytestmark = pytest.mark.cluster
 
@@ -152,18 +151,9 @@ def test_an_application_that_somebody_deletes_is_told(run: Callable[..., Result]
     assert resources.select("") == []
 
 
-def test_a_kill_while_deferred_deletes_the_application(run: Callable[..., Result], resources: Resources) -> None:
-    from .test_operated import application
-
-    body = application("wait").to_dict()
-    made, _ = resources.create(body)
+def test_a_kill_while_deferred_deletes_the_application(bench: Bench, resources: Resources) -> None:
     trigger = SparkApplicationTrigger(
-        {"config_file": os.environ["KUBECONFIG"]},
-        NAMESPACE,
-        made["metadata"]["name"],
-        made["metadata"]["uid"],
-        time.time(),
-        600,
+        {"config_file": os.environ["KUBECONFIG"]}, bench.runtime.submit(application("wait")).identity, 600
     )
     path, arguments = trigger.serialize()
     assert path == "bigdata.triggers.spark_application.SparkApplicationTrigger"

@@ -23,7 +23,8 @@ from bigdata.spark.naming import TaskTry
 from bigdata.spark.native import NativeRuntime, NativeSettings
 from bigdata.spark.runtime import Phase, State, run
 
-from .conftest import IMAGE, Bench, bind, left, soon
+from .conftest import Bench, bind, left, soon
+from .operated import IMAGE
 
 pytestmark = pytest.mark.cluster
 

@@ -2,94 +2,22 @@
 
 from __future__ import annotations
 
-import os
+import re
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from bigdata.errors import ApplicationFailed, ApplicationGone, ClusterError, SubmitError
 from bigdata.kubernetes.resources import Kind, Resources
-from bigdata.spark.application import Application
-from bigdata.spark.manifest import load
 from bigdata.spark.naming import TaskTry
-from bigdata.spark.operated import SPARK_APPLICATION, OperatorHandle, OperatorRuntime, OperatorSettings
-from bigdata.spark.runtime import Outcome, Phase, State, run
+from bigdata.spark.runtime import State
 
-from .conftest import IMAGE, left, soon
+from .operated import NAMESPACE, Bench, application, until
 
 pytestmark = pytest.mark.cluster
-
-PI = Path(__file__).parents[2] / "spark_jobs" / "spark_pi.yaml"
-JOB = Path(__file__).parent / "job.py"
-# The chart of the Spark operator watches this one, unless told otherwise.
-NAMESPACE = os.environ.get("SPARK_OPERATOR_NAMESPACE", "default")
-
-
-@dataclass
-class Bench:
-    """A runtime and what it told."""
-
-    settings: OperatorSettings
-    lines: list[str] = field(default_factory=list)
-    states: list[State] = field(default_factory=list)
-
-    @property
-    def runtime(self) -> OperatorRuntime:
-        return OperatorRuntime(self.settings, self.lines.append)
-
-    @property
-    def resources(self) -> Resources:
-        return Resources(self.settings.api_client, SPARK_APPLICATION, NAMESPACE)
-
-    def run(self, application: Application, on_state: Callable[[State], None] = lambda state: None) -> Outcome:
-        def keep(state: State) -> None:
-            self.states.append(state)
-            on_state(state)
-
-        return run(self.runtime, application, keep)
-
-    def raw(self) -> list[str]:
-        """The operator's states, in order, each once."""
-        return list(dict.fromkeys(state.raw for state in self.states))
-
-
-@pytest.fixture
-def bench(api_client: Any, core: Any) -> Iterator[Bench]:
-    if "SPARK_OPERATOR" not in os.environ:
-        pytest.skip("SPARK_OPERATOR is not set: say there that the cluster has the Spark operator")
-    if "job" not in {item.metadata.name for item in core.list_namespaced_config_map(NAMESPACE).items}:
-        body = {"metadata": {"name": "job"}, "data": {"job.py": JOB.read_text()}}
-        core.create_namespaced_config_map(NAMESPACE, body)
-    bench = Bench(OperatorSettings(api_client, NAMESPACE, startup_timeout=120))
-    yield bench
-    remaining = lambda: [*left(api_client, NAMESPACE), *bench.resources.select("")]  # noqa: E731
-    assert soon(lambda: not remaining(), 60), remaining()
-
-
-def application(what: str = "show", task_try: TaskTry | None = None, **spec: Any) -> Application:
-    """The job as an application of a task's try."""
-    mounted = {"volumeMounts": [{"name": "job", "mountPath": "/mnt/job"}]}
-    named = task_try or TaskTry("cluster", "test", uuid.uuid4().hex)
-    base = load(PI).with_name(named.name).with_labels(named.labels)
-    return base.with_spec(
-        image=IMAGE,
-        mainApplicationFile="local:///mnt/job/job.py",
-        arguments=[what],
-        volumes=[{"name": "job", "configMap": {"name": "job"}}],
-        driver=mounted,
-    ).with_spec(**spec)
-
-
-def until(handle: OperatorHandle, runtime: OperatorRuntime, raw: str) -> None:
-    for state in runtime.observe(handle):
-        if state.raw == raw:
-            return
-    raise AssertionError(f"it never was {raw}")
 
 
 def test_a_run_from_first_to_last_state(bench: Bench) -> None:
@@ -111,39 +39,6 @@ def test_an_exception_of_the_job_is_the_reason(bench: Bench) -> None:
         bench.run(application("fail")).check("job")
     assert caught.value.state == "FAILED"
     assert any('raise ValueError("the passengers' in line for line in caught.value.last_lines)
-
-
-def test_a_process_that_died_after_the_create_finds_its_application_again(bench: Bench) -> None:
-    named = TaskTry("cluster", "reattach", uuid.uuid4().hex)
-    first = bench.runtime.submit(application("show", named))
-    second = bench.runtime.submit(application("show", named))
-    assert (second.name, second.uid) == (first.name, first.uid)
-    assert bench.lines[0].startswith("Created SparkApplication")
-    assert bench.lines[-1].startswith("Found SparkApplication")
-    (*_, last) = bench.runtime.observe(second)
-    assert last.phase == Phase.SUCCEEDED
-    bench.runtime.cancel(second)
-
-
-def test_without_reattach_it_is_made_anew(bench: Bench) -> None:
-    named = TaskTry("cluster", "anew", uuid.uuid4().hex)
-    first = bench.runtime.submit(application("wait", named))
-    bench.settings = replace(bench.settings, reattach=False)
-    second = bench.runtime.submit(application("wait", named))
-    assert second.name == first.name
-    assert second.uid != first.uid
-    bench.runtime.cancel(second)
-
-
-def test_the_next_try_ends_what_the_last_one_left(bench: Bench) -> None:
-    run_id = uuid.uuid4().hex
-    first = bench.runtime.submit(application("wait", TaskTry("cluster", "tries", run_id, try_number=1)))
-    other = bench.runtime.submit(application("wait", TaskTry("cluster", "tries", run_id, map_index=1)))
-    second = bench.runtime.submit(application("wait", TaskTry("cluster", "tries", run_id, try_number=2)))
-    names = {item["metadata"]["name"] for item in bench.resources.select("")}
-    assert names == {other.name, second.name} != {first.name}
-    for handle in (other, second):
-        bench.runtime.cancel(handle)
 
 
 @pytest.mark.parametrize("raw", ["NEW", "SUBMITTED", "RUNNING"])
@@ -195,6 +90,25 @@ def test_a_driver_that_cannot_start_is_told_why(bench: Bench, spec: dict[str, An
     with pytest.raises(ApplicationFailed, match=why):
         bench.run(application("show", **spec)).check("job")
     assert time.monotonic() - begun < 60
+
+
+def test_a_failure_comes_with_the_pods_warnings_and_the_executors_ends(bench: Bench) -> None:
+    bench.settings = replace(bench.settings, startup_timeout=20)
+    with pytest.raises(ApplicationFailed):
+        bench.run(application("show", image="nowhere.invalid/none:1")).check("job")
+    assert [line for line in bench.lines if "-driver: Failed" in line and line.startswith("Event of pod")], bench.lines
+
+    bench.lines.clear()
+    with pytest.raises(ApplicationFailed):
+        bench.run(application("lose", sparkConf={"spark.executor.maxNumFailures": "1"})).check("job")
+    assert [line for line in bench.lines if re.match(r"Executor \d+ was lost: .*exit code 9", line)], bench.lines
+
+
+def test_without_get_logs_the_log_is_not_shown_and_the_end_still_told(bench: Bench) -> None:
+    bench.settings = replace(bench.settings, driver_log=False)
+    with pytest.raises(ApplicationFailed, match="ExitCode: 1"):
+        bench.run(application("fail")).check("job")
+    assert [line for line in bench.lines if "SparkApplication" not in line] == []
 
 
 def test_a_namespace_that_the_operator_does_not_watch_is_named(bench: Bench, core: Any) -> None:

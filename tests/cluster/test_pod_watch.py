@@ -17,7 +17,7 @@ from bigdata.spark.pod_watch import PodWatch
 from bigdata.spark.pods import PodState
 from bigdata.spark.runtime import Phase
 
-from .conftest import IMAGE
+from .operated import IMAGE
 
 pytestmark = pytest.mark.cluster
 

@@ -21,6 +21,8 @@ Object = Mapping[str, Any]
 
 _REQUEST_SECONDS = (10, 30)
 _POLL_SECONDS = 0.2
+_MERGE = "application/merge-patch+json"
+_APPLY = "application/apply-patch+yaml"
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,29 @@ class Resources:
         """
         found = self._ask("", self._api.list_namespaced_custom_object, label_selector=label_selector)
         return list(found["items"])
+
+    def patch(self, name: str, change: Object) -> Object:
+        """Merge a change into an object.
+
+        :returns: the object as the server has it then.
+        :raises ClusterError: there is none, or the server refuses, or does not answer.
+        """
+        call = self._api.patch_namespaced_custom_object
+        found: Object = self._ask(name, call, name=name, body=dict(change), _content_type=_MERGE)
+        return found
+
+    def apply(self, body: Object, manager: str) -> Object:
+        """Create an object, or change it to what the body says (server-side apply); fields of other managers stay.
+
+        :param manager: who owns the fields of the body from now on.
+        :returns: the object as the server has it then.
+        :raises ClusterError: the server refuses, or does not answer.
+        """
+        name, call = body["metadata"]["name"], self._api.patch_namespaced_custom_object
+        options = {"field_manager": manager, "force": True, "_content_type": _APPLY}
+        found: Object | None = self._ask(name, call, name=name, body=dict(body), **options)
+        # The client drops the answer to an apply that creates (201).
+        return found or self.read(name) or {}
 
     def delete(self, name: str, uid: str = "", wait: float = 120.0) -> bool:
         """Delete an object with all that it owns, and wait until it is gone; harmless if there is none.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from bigdata import connections
+from bigdata.spark.pages import Page
 
 if TYPE_CHECKING:
     from airflow.providers.cncf.kubernetes.operators.spark_kubernetes import SparkKubernetesOperator
@@ -61,10 +62,23 @@ def native_runtime(operator: SparkKubernetesOperator, chosen: Settings, log: Cal
 
 
 def operator_runtime(
-    operator: SparkKubernetesOperator, chosen: Settings, log: Callable[[str], None]
+    operator: SparkKubernetesOperator,
+    chosen: Settings,
+    log: Callable[[str], None],
+    show: Callable[[Page, str], None] = lambda page, url: None,
 ) -> OperatorRuntime:
-    """The runtime of a cluster with the Spark operator, reached as the provider's operator would reach it."""
+    """The runtime of a cluster with the Spark operator, reached as the provider's operator would reach it.
+
+    :param show: gets the address of each page as soon as it is known.
+    """
+    from bigdata.spark import pages
     from bigdata.spark.operated import OperatorRuntime, OperatorSettings
+
+    def on_change(application: Mapping[str, Any]) -> None:
+        for page, url in pages.live(application, chosen.driver_log_url).items():
+            show(page, url)
+            if page == Page.UI and not pages.ui(application):
+                log(f"Spark UI: {pages.port_forward(application)}")
 
     settings = OperatorSettings(
         api_client=operator.hook.get_conn(),
@@ -72,5 +86,7 @@ def operator_runtime(
         startup_timeout=operator.startup_timeout_seconds,
         delete_on_termination=operator.delete_on_termination,
         reattach=operator.reattach_on_restart,
+        keep_succeeded=operator.success_run_history_limit,
+        driver_log=operator.get_logs,
     )
-    return OperatorRuntime(settings, log)
+    return OperatorRuntime(settings, log, on_change)

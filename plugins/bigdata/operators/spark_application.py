@@ -20,8 +20,9 @@ from airflow.providers.cncf.kubernetes.operators.spark_kubernetes import SparkKu
 
 from bigdata import settings
 from bigdata.errors import ConfigError
-from bigdata.links import SparkUILink
+from bigdata.links import KEYS, LINKS
 from bigdata.settings import RuntimeName, Settings
+from bigdata.spark.pages import Page
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -43,20 +44,26 @@ class SparkApplicationOperator(SparkKubernetesOperator):
     (``image``, ``namespace``, ``startup_timeout_seconds``, …) has no effect in the local runtime.
 
     :param runtime: ``local``, ``native`` or ``kubernetes``; default: ``[bigdata] runtime``.
+    :param openlineage_inject_parent_job_info: add the parent run's facts to ``sparkConf``; default: where the
+        OpenLineage provider is configured.
     :raises ManifestError: the manifest is wrong; names file and field.
     :raises SubmitError: the application could not be started.
     :raises ApplicationFailed: it failed; carries the exception and the driver log's last lines.
     """
 
-    operator_extra_links = (SparkUILink(),)
+    operator_extra_links = LINKS
 
-    def __init__(self, *, runtime: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *, runtime: str | None = None, openlineage_inject_parent_job_info: bool | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.runtime = runtime
-        self.spark_ui_url = ""
+        self.openlineage_inject_parent_job_info = openlineage_inject_parent_job_info
+        self.pages: dict[str, str] = {}
         # Rendering replaces a file's name by its content, and errors should name the file.
         self.manifest_source = _file_name(self.application_file)
         self._running: tuple[Runtime[Any], Handle] | None = None
+        self._is_killed = False
 
     def execute(self, context: Context) -> Any:
         """Run the application by the chosen runtime.
@@ -67,10 +74,13 @@ class SparkApplicationOperator(SparkKubernetesOperator):
         chosen = settings.load()
         runtime = self._runtime_name(chosen)
         log.info("Runtime: %s", runtime)
-        application = self._application(context)
+        application = self._application(context, runtime)
+        if runtime is RuntimeName.KUBERNETES and application.is_scheduled:
+            return self._put_schedule(chosen, application)
         if runtime is RuntimeName.KUBERNETES and self.deferrable:
             self._submit_and_defer(chosen, application)
-        return self._run(self._make_runtime(runtime, chosen, context), application, chosen)
+        made = self._make_runtime(runtime, chosen, context)
+        return self._follow(made, self._submit(made, application), chosen)
 
     def resume(self, context: Context, event: dict[str, Any]) -> Any:
         """Go on when the trigger has fired: show the driver's log, and turn the application's end into the task's.
@@ -78,13 +88,13 @@ class SparkApplicationOperator(SparkKubernetesOperator):
         :param event: the trigger's, see :class:`SparkApplicationTrigger`.
         """
         from bigdata.errors import ApplicationGone, ClusterError
-        from bigdata.operators.runtimes import operator_runtime
+        from bigdata.spark.operated_view import DELETED
 
         chosen = settings.load()
-        runtime = operator_runtime(self, chosen, self.log.info)
+        runtime = self._make_runtime(RuntimeName.KUBERNETES, chosen, context)
         attached = runtime.attach(**event["handle"], seconds=event["seconds"])
         if event["end"] == "gone":
-            raise ApplicationGone(f"{attached.name} is gone: somebody deleted the SparkApplication")
+            raise ApplicationGone(f"{attached.name} is gone: {DELETED}")
         if event["end"] == "refused":
             runtime.cancel(attached)
             raise ClusterError(attached.name, event["message"])
@@ -92,16 +102,19 @@ class SparkApplicationOperator(SparkKubernetesOperator):
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """As Airflow has it; whatever fails, the trigger or ``execution_timeout`` included, leaves no application."""
-        from bigdata.operators.runtimes import operator_runtime
-
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except BaseException:
-            operator_runtime(self, settings.load(), self.log.info).discard(self._application(context))
+            runtime = self._make_runtime(RuntimeName.KUBERNETES, settings.load(), context)
+            runtime.discard(self._application(context, RuntimeName.KUBERNETES))
             raise
 
     def on_kill(self) -> None:
-        """End the application and everything it started."""
+        """End the application and everything it started.
+
+        Airflow calls this from a signal's handler, and the task goes on from wherever it was.
+        """
+        self._is_killed = True
         if self._running:
             runtime, handle = self._running
             log.warning("Killed: ending %s", handle.name)
@@ -113,13 +126,14 @@ class SparkApplicationOperator(SparkKubernetesOperator):
         except ValueError:
             raise ConfigError(f"runtime={self.runtime!r}: must be one of {', '.join(RuntimeName)}") from None
 
-    def _application(self, context: Context) -> Application:
+    def _application(self, context: Context, runtime: RuntimeName) -> Application:
+        from bigdata.operators.lineage import with_parent
         from bigdata.spark.manifest import load
         from bigdata.spark.naming import TaskTry
 
         ti = context["ti"]
         map_index = -1 if ti.map_index is None else ti.map_index
-        task_try = TaskTry(ti.dag_id, ti.task_id, ti.run_id or "", map_index, ti.try_number)
+        task_try = TaskTry(ti.dag_id, ti.task_id, ti.run_id or "", map_index, ti.try_number, title=self.name or "")
         manifest: str | Mapping[str, Any] = self.application_file or self.template_spec
         if not manifest:
             raise ConfigError(f"task {ti.task_id}: application_file or template_spec is needed")
@@ -128,12 +142,23 @@ class SparkApplicationOperator(SparkKubernetesOperator):
         application = application.with_spec(**{key: value for key, value in overrides.items() if value})
         if self.namespace and self.namespace != DEFAULT_NAMESPACE:
             application = application.with_namespace(self.namespace)
-        return application.with_name(task_try.name).with_labels(task_try.labels)
+        if application.is_scheduled and runtime is RuntimeName.KUBERNETES:
+            return application.with_labels(task_try.task_labels)
+        application = application.with_name(task_try.name).with_labels(task_try.labels)
+        return with_parent(application, context, self.openlineage_inject_parent_job_info)
 
-    def _run(self, runtime: Runtime[Any], application: Application, chosen: Settings) -> dict[str, Any]:
-        return self._follow(runtime, runtime.submit(application), chosen)
+    def _submit(self, runtime: Runtime[Any], application: Application) -> Handle:
+        from bigdata.errors import ApplicationGone
+
+        handle = runtime.submit(application)
+        self._running = (runtime, handle)
+        if self._is_killed:
+            runtime.cancel(handle)
+            raise ApplicationGone(f"{handle.name} is gone: the task was killed")
+        return handle
 
     def _follow(self, runtime: Runtime[Any], handle: Handle, chosen: Settings) -> dict[str, Any]:
+        from bigdata.spark import pages
         from bigdata.spark.runtime import kept
 
         with kept(runtime, handle):
@@ -142,7 +167,8 @@ class SparkApplicationOperator(SparkKubernetesOperator):
                 outcome = _observed(runtime, handle)
             finally:
                 self._running = None
-        self.spark_ui_url = _history_page(chosen, outcome)
+        history = pages.history(chosen.history_server_url, outcome.application_id)
+        self.pages |= {Page.UI: history, Page.HISTORY: history}
         outcome.check(handle.name)
         return outcome.to_dict()
 
@@ -153,29 +179,36 @@ class SparkApplicationOperator(SparkKubernetesOperator):
         from bigdata.triggers.clusters import Cluster
         from bigdata.triggers.spark_application import SparkApplicationTrigger
 
-        runtime = operator_runtime(self, chosen, self.log.info)
-        handle = runtime.submit(application)
-        self._running = (runtime, handle)
+        handle: Any = self._submit(operator_runtime(self, chosen, self.log.info), application)
         cluster = Cluster(self.kubernetes_conn_id, self.in_cluster, self.config_file, self.cluster_context)
         self.defer(
-            trigger=SparkApplicationTrigger(
-                asdict(cluster), handle.namespace, handle.name, handle.uid, handle.created, self.startup_timeout_seconds
-            ),
+            trigger=SparkApplicationTrigger(asdict(cluster), handle.identity, self.startup_timeout_seconds),
             method_name="resume",
             timeout=self.execution_timeout,
         )
 
-    def _make_runtime(self, name: RuntimeName, chosen: Settings, context: Context) -> Runtime[Any]:
+    def _put_schedule(self, chosen: Settings, application: Application) -> dict[str, Any]:
+        from bigdata.spark import schedules
+
+        limit = {"successfulRunHistoryLimit": self.success_run_history_limit}
+        application = application.with_schedule_defaults(limit)
+        client = self.hook.get_conn()
+        return schedules.apply(client, application, chosen.namespace, self.startup_timeout_seconds, self.log.info)
+
+    def _make_runtime(self, name: RuntimeName, chosen: Settings, context: Context) -> Any:
         from bigdata.operators.runtimes import local_runtime, native_runtime, operator_runtime
 
-        def show_ui(url: str) -> None:
-            log.info("Spark UI: %s", url)
-            context["ti"].xcom_push(key=SparkUILink().xcom_key, value=url)
+        def show(page: Page, url: str) -> None:
+            if url and self.pages.get(page) != url:
+                self.pages[page] = url
+                log.info("%s: %s", page, url)
+                context["ti"].xcom_push(key=KEYS[page], value=url)
 
         if name is RuntimeName.LOCAL:
-            return local_runtime(chosen, self.log.info, show_ui)
-        make = native_runtime if name is RuntimeName.NATIVE else operator_runtime
-        return make(self, chosen, self.log.info)
+            return local_runtime(chosen, self.log.info, lambda url: show(Page.UI, url))
+        if name is RuntimeName.NATIVE:
+            return native_runtime(self, chosen, self.log.info)
+        return operator_runtime(self, chosen, self.log.info, show)
 
 
 def _observed(runtime: Runtime[Any], handle: Handle) -> Outcome:
@@ -193,9 +226,3 @@ def _log_state(name: str, state: State) -> None:
 def _file_name(application_file: Any) -> str:
     text = str(application_file or "").strip()
     return text if text.endswith((".yaml", ".yml", ".json")) and "\n" not in text else ""
-
-
-def _history_page(chosen: Settings, outcome: Outcome) -> str:
-    if not chosen.history_server_url or not outcome.application_id:
-        return ""
-    return f"{chosen.history_server_url.rstrip('/')}/history/{outcome.application_id}/"

@@ -77,12 +77,26 @@ class Application:
         added = {"labels": dict(labels)}
         return self._changed({"metadata": added}).with_spec(driver=added, executor=added)
 
+    def with_annotations(self, annotations: Mapping[str, str]) -> Self:
+        """The same with these annotations added to the application.
+
+        :raises ManifestError: an annotation is not valid.
+        """
+        return self._changed({"metadata": {"annotations": dict(annotations)}})
+
     def with_spec(self, **fields: Any) -> Self:
         """The same with these fields of the spec set; mappings are merged, everything else is replaced.
 
         :raises ManifestError: a field that does not exist, or a value that does not fit.
         """
         return self._changed({"spec": {"template": fields} if self.is_scheduled else fields})
+
+    def with_schedule_defaults(self, fields: Mapping[str, Any]) -> Self:
+        """The same with these fields of a ScheduledSparkApplication, where it does not set them itself.
+
+        :raises ManifestError: a field that does not exist, or a value that does not fit.
+        """
+        return self._changed({"spec": {**fields, **self._document["spec"]}})
 
     def _changed(self, change: dict[str, Any]) -> Self:
         from bigdata.spark.manifest import check

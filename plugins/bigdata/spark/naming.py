@@ -15,9 +15,10 @@ from dataclasses import dataclass
 LONGEST = 49
 
 _HASH_LENGTH = 10
-_PREFIX = "airflow-bigdata"
+PREFIX = "airflow-bigdata/"
 # The label selector of all that this library makes.
-OURS = f"{_PREFIX}/dag-id"
+OURS = f"{PREFIX}dag-id"
+TRY = f"{PREFIX}try-number"
 _LONGEST_LABEL = 63
 
 
@@ -27,6 +28,7 @@ class TaskTry:
 
     :param map_index: -1 for a task that is not mapped, as in Airflow.
     :param try_number: from 1.
+    :param title: the readable start of the name, instead of DAG and task.
     """
 
     dag_id: str
@@ -34,12 +36,13 @@ class TaskTry:
     run_id: str
     map_index: int = -1
     try_number: int = 1
+    title: str = ""
 
     @property
     def name(self) -> str:
         """The application's name: a DNS-1035 label of at most :data:`LONGEST` characters."""
         end = f"-{self._hash()}-{self.try_number}"
-        readable = re.sub(r"[^a-z0-9]+", "-", f"{self.dag_id}-{self.task_id}".lower()).strip("-")
+        readable = re.sub(r"[^a-z0-9]+", "-", (self.title or f"{self.dag_id}-{self.task_id}").lower()).strip("-")
         if not readable[:1].isalpha():
             readable = f"x-{readable}".rstrip("-")
         return readable[: LONGEST - len(end)].rstrip("-") + end
@@ -54,7 +57,13 @@ class TaskTry:
             "map-index": str(self.map_index) if self.map_index >= 0 else "",
             "try-number": str(self.try_number),
         }
-        return {f"{_PREFIX}/{key}": label_value(value) for key, value in parts.items() if value}
+        return {f"{PREFIX}{key}": label_value(value) for key, value in parts.items() if value}
+
+    @property
+    def task_labels(self) -> dict[str, str]:
+        """Those that are the same for every run, too."""
+        mine = tuple(f"{PREFIX}{part}" for part in ("dag-id", "task-id", "map-index"))
+        return {key: value for key, value in self.labels.items() if key in mine}
 
     def _hash(self) -> str:
         # The lengths keep ("a", "b-c") and ("a-b", "c") apart.
@@ -76,8 +85,18 @@ def label_value(text: str) -> str:
 
 def same_task(labels: Mapping[str, str]) -> str:
     """The label selector of all tries of a task instance, by the labels of one; empty if they name none."""
-    parts = ("dag-id", "task-id", "run-id", "map-index")
-    found = {f"{_PREFIX}/{part}": labels.get(f"{_PREFIX}/{part}") for part in parts}
-    if not all(found[f"{_PREFIX}/{part}"] for part in parts[:3]):
+    return _selector(labels, ("dag-id", "task-id", "run-id"))
+
+
+def all_runs(labels: Mapping[str, str]) -> str:
+    """The label selector of all runs of a task, by the labels of one; empty if they name none."""
+    return _selector(labels, ("dag-id", "task-id"))
+
+
+def _selector(labels: Mapping[str, str], needed: tuple[str, ...]) -> str:
+    keys = [f"{PREFIX}{part}" for part in needed]
+    if not all(labels.get(key) for key in keys):
         return ""
-    return ",".join(f"{key}={value}" if value else f"!{key}" for key, value in found.items())
+    mapped = f"{PREFIX}map-index"
+    only = f"{mapped}={labels[mapped]}" if labels.get(mapped) else f"!{mapped}"
+    return ",".join([*(f"{key}={labels[key]}" for key in keys), only])

@@ -1,35 +1,32 @@
 """The kubernetes runtime: a SparkApplication by the Kubeflow Spark operator, waited on by its own state.
 
 Contract. The resource's name is a function of the task's try, and the create is idempotent: a process that died between
-create and save finds the application again and waits on, so that there is one application a try. What earlier tries of
-the task left running is deleted before the create. ``.status.applicationState`` alone decides how it ended; the
-driver's pod adds its log, and tells why it does not start. ``cancel`` deletes the application by name and uid, and
-returns when it and its driver's pod are gone.
+create and save finds the application again and waits on, and so does the next try after one that died
+(:mod:`bigdata.spark.tries`), so that there is one application a try. ``.status.applicationState`` alone decides how it
+ended; the driver's pod adds its log, and tells why it does not start. ``cancel`` deletes the application by name and
+uid; one that has not ended is gone with its driver and executors when it returns.
 """
 
 from __future__ import annotations
 
-import time
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from bigdata.errors import ClusterError, SubmitError
 from bigdata.kubernetes.resources import Kind, Object, Resources
-from bigdata.spark import failure, states
+from bigdata.spark import evidence, states
 from bigdata.spark.application import Application
 from bigdata.spark.driver_pods import DriverPods
-from bigdata.spark.naming import same_task
+from bigdata.spark.naming import TRY
 from bigdata.spark.operated_events import Event, Events
-from bigdata.spark.output import Telltale
-from bigdata.spark.pods import PodState
-from bigdata.spark.runtime import LogLine, Outcome, Phase, State
+from bigdata.spark.operated_view import View
+from bigdata.spark.runtime import LogLine, Phase, State
+from bigdata.spark.tries import DIGEST, Tries, digest, own
 
 SPARK_APPLICATION = Kind("sparkoperator.k8s.io", "v1beta2", "SparkApplication", "sparkapplications")
-
-_POD_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -38,9 +35,11 @@ class OperatorSettings:
 
     :param api_client: of the official kubernetes client.
     :param namespace: for an application that names none.
-    :param startup_timeout: seconds from the create until the driver runs.
-    :param delete_on_termination: delete an application that has ended; one that has not is always deleted.
-    :param reattach: wait on an application that this try made before; else delete it and make a new one.
+    :param startup_timeout: seconds until the driver must run.
+    :param delete_on_termination: delete what has ended, too; what has not is always deleted.
+    :param reattach: go on with the application that a process of the same try, or an earlier try, has left.
+    :param keep_succeeded: without ``delete_on_termination``, how many applications of a task that succeeded are kept.
+    :param driver_log: stream the driver's log; without it, a failure is told by the pod's exit code alone.
     """
 
     api_client: Any
@@ -48,6 +47,8 @@ class OperatorSettings:
     startup_timeout: float = 600.0
     delete_on_termination: bool = True
     reattach: bool = True
+    keep_succeeded: int = 1
+    driver_log: bool = True
 
 
 @dataclass
@@ -55,6 +56,7 @@ class OperatorHandle:
     """An application on the cluster.
 
     :param created: in seconds of the epoch, by the server's clock.
+    :param try_number: of the try that it belongs to, as its label has it.
     :param seconds: how long it was in each state before this process began to follow it.
     """
 
@@ -63,6 +65,7 @@ class OperatorHandle:
     resources: Resources
     drivers: DriverPods
     created: float
+    try_number: str = ""
     cancelled: bool = False
     driver_pod: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -72,67 +75,100 @@ class OperatorHandle:
         """The application's."""
         return self.resources.namespace
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What :meth:`OperatorRuntime.attach` takes, as JSON can have it."""
+        return {
+            "namespace": self.namespace,
+            "name": self.name,
+            "uid": self.uid,
+            "created": self.created,
+            "try_number": self.try_number,
+        }
+
 
 class OperatorRuntime:
     """Runs applications by the Spark operator.
 
     :param log: gets each line of the driver's log.
+    :param on_change: gets the application each time its state has changed.
     """
 
-    def __init__(self, settings: OperatorSettings, log: LogLine) -> None:
+    def __init__(
+        self,
+        settings: OperatorSettings,
+        log: LogLine,
+        on_change: Callable[[Object], None] = lambda application: None,
+    ) -> None:
         from kubernetes.client import CoreV1Api
 
-        self.settings, self._log = settings, log
+        self.settings, self._log, self._on_change = settings, log, on_change
         self._core = CoreV1Api(settings.api_client)
 
     def submit(self, application: Application) -> OperatorHandle:
-        """Create the application, or find the one that this try has made before.
+        """Create the application, or go on with the one that this try or an earlier one has left.
 
         :raises SubmitError: the API server refuses it, or the name is somebody else's.
         """
-        namespace = application.namespace or self.settings.namespace
-        resources = Resources(self.settings.api_client, SPARK_APPLICATION, namespace)
+        resources = self._resources(application)
         try:
-            self._delete_earlier(resources, application)
-            found, is_new = resources.create(application.with_namespace(namespace).to_dict())
+            found = self._tries(resources).settle(application)
+            if found is None:
+                named = application.with_namespace(resources.namespace).with_annotations({DIGEST: digest(application)})
+                found, is_new = resources.create(named.to_dict())
+                _check_own(application, found, resources.namespace)
+                how = "Created" if is_new else "Found"
+                self._log(f"{how} SparkApplication {resources.namespace}/{application.name}")
         except ClusterError as error:
+            if error.is_transient:  # it may have been created, and only the answer was lost
+                with suppress(ClusterError):
+                    self.discard(application)
             raise SubmitError(f"{application.name}: {error}") from error
-        _check_own(application, found, namespace)
-        self._log(f"{'Created' if is_new else 'Found'} SparkApplication {namespace}/{application.name}")
-        return self.attach(namespace, application.name, found["metadata"]["uid"], _created(found))
+        except SubmitError:
+            raise
+        except BaseException:  # a timeout between the create and its answer
+            self.discard(application)
+            raise
+        return self._handle(resources, found, application.labels.get(TRY, ""))
 
     def attach(
-        self, namespace: str, name: str, uid: str, created: float, seconds: Mapping[str, float] | None = None
+        self,
+        namespace: str,
+        name: str,
+        uid: str,
+        created: float,
+        seconds: Mapping[str, float] | None = None,
+        try_number: str = "",
     ) -> OperatorHandle:
         """Take over an application that has been submitted before.
 
         :param created: when that was, in seconds of the epoch.
         :param seconds: how long it was in each state, as far as somebody else has followed it.
+        :param try_number: of the caller, as the label has it.
         """
         resources = Resources(self.settings.api_client, SPARK_APPLICATION, namespace)
         drivers = DriverPods(self._core, namespace)
-        return OperatorHandle(name, uid, resources, drivers, created, seconds=seconds or {})
+        return OperatorHandle(name, uid, resources, drivers, created, try_number, seconds=seconds or {})
 
     def discard(self, application: Application) -> None:
-        """Delete what this try has submitted; harmless if there is nothing.
+        """Delete what belongs to the application's try; harmless if there is nothing.
 
         :raises ClusterError: the API server does not answer, or refuses.
         """
-        namespace = application.namespace or self.settings.namespace
-        found = Resources(self.settings.api_client, SPARK_APPLICATION, namespace).read(application.name)
-        if found is not None:
-            _check_own(application, found, namespace)
-            self.cancel(self.attach(namespace, application.name, found["metadata"]["uid"], _created(found)))
+        resources = self._resources(application)
+        for found in self._tries(resources).of_try(application):
+            self.cancel(self._handle(resources, found, application.labels.get(TRY, "")))
 
     def observe(self, handle: OperatorHandle) -> Iterator[State]:
         """Follow the application's state to its end, streaming the driver's log meanwhile."""
-        view = _View(handle, self.settings.startup_timeout)
-        with Events(handle.resources, self._core, handle.name, handle.uid) as events:
+        view = View(handle, self.settings.startup_timeout, self._on_change)
+        with Events(handle.resources, self._core, handle.name, handle.uid, self.settings.driver_log) as events:
             for event in events:
                 state = self._take(view, event)
                 if state and state.outcome:
                     for rest in events.rest():
                         self._take(view, rest)
+                    self._explain(view, state)
                     end = view.outcome(state.outcome)
                     yield State(end.phase, end.raw, end.reason, end)
                     return
@@ -140,44 +176,57 @@ class OperatorRuntime:
                     yield state
 
     def cancel(self, handle: OperatorHandle) -> None:
-        """Delete the application and its driver, unless it has ended and is to be kept.
+        """Delete the application and its driver, unless it has ended and is to be kept, or is another try's by now.
 
         :raises ClusterError: the API server does not answer, or refuses.
         """
         found = handle.resources.read(handle.name)
         if found is not None and found["metadata"]["uid"] == handle.uid:
-            has_ended = states.phase(states.raw_state(found)).is_terminal
-            handle.cancelled = handle.cancelled or not has_ended
-            if has_ended and not self.settings.delete_on_termination:
+            if not own(found, handle.try_number):
+                self._log(f"{handle.name} belongs to a later try by now")
                 return
             handle.driver_pod = states.driver_pod(found) or handle.driver_pod
+            if states.phase(states.raw_state(found)).is_terminal:
+                self._let_go(handle, found)
+                return
+            handle.cancelled = True
         handle.resources.delete(handle.name, handle.uid)
         if handle.driver_pod:
             handle.drivers.delete(handle.driver_pod)
 
-    def _take(self, view: _View, event: Event) -> State | None:
+    def _let_go(self, handle: OperatorHandle, found: Object) -> None:
+        """Nothing runs any more, so that nothing is waited for."""
+        if self.settings.delete_on_termination:
+            handle.resources.delete(handle.name, handle.uid, wait=0)
+        elif states.phase(states.raw_state(found)) == Phase.SUCCEEDED:
+            self._tries(handle.resources).prune(found["metadata"].get("labels") or {}, self.settings.keep_succeeded)
+
+    def _take(self, view: View, event: Event) -> State | None:
         if isinstance(event, str):
             view.seen.see(event)
             self._log(event)
             return None
         return view.take(event)
 
-    def _delete_earlier(self, resources: Resources, application: Application) -> None:
-        selector = same_task(application.labels)
-        for found in resources.select(selector) if selector else ():
-            name, uid = found["metadata"]["name"], found["metadata"]["uid"]
-            is_this_try = name == application.name
-            has_ended = states.phase(states.raw_state(found)).is_terminal
-            if is_this_try and self.settings.reattach and "deletionTimestamp" not in found["metadata"]:
-                continue
-            if not is_this_try and has_ended and not self.settings.delete_on_termination:
-                continue
-            self._log(f"Deleting SparkApplication {resources.namespace}/{name}, which an earlier try had left")
-            resources.delete(name, uid)
+    def _explain(self, view: View, end: State) -> None:
+        if end.phase == Phase.FAILED and view.application:
+            for line in evidence.gather(self._core, view.application, view.seen.lost):
+                self._log(line)
 
+    def _resources(self, application: Application) -> Resources:
+        namespace = application.namespace or self.settings.namespace
+        return Resources(self.settings.api_client, SPARK_APPLICATION, namespace)
 
-def _created(found: Object) -> float:
-    return datetime.fromisoformat(found["metadata"]["creationTimestamp"]).timestamp()
+    def _tries(self, resources: Resources) -> Tries:
+        settings = self.settings
+        return Tries(
+            resources, reattach=settings.reattach, keep_ended=not settings.delete_on_termination, log=self._log
+        )
+
+    def _handle(self, resources: Resources, found: Object, try_number: str) -> OperatorHandle:
+        metadata = found["metadata"]
+        created = datetime.fromisoformat(metadata["creationTimestamp"]).timestamp()
+        return self.attach(resources.namespace, metadata["name"], metadata["uid"], created, try_number=try_number)
 
 
 def _check_own(application: Application, found: Object, namespace: str) -> None:
@@ -187,93 +236,3 @@ def _check_own(application: Application, found: Object, namespace: str) -> None:
             f"SparkApplication {namespace}/{application.name} exists and is not of this task: "
             "give the application another name, or delete that one"
         )
-
-
-class _View:
-    """What has been seen of an application so far, and what to say of it."""
-
-    def __init__(self, handle: OperatorHandle, startup_timeout: float) -> None:
-        self.seen = Telltale()
-        self._handle, self._startup_timeout = handle, startup_timeout
-        self._application: Mapping[str, Any] = {}
-        self._pod: PodState | None = None
-        self._raw: str | None = None
-        self._since, self._seconds = handle.created, defaultdict[str, float](float, handle.seconds)
-        self._has_run = False
-        self._told = ""
-        self._began = time.monotonic()
-
-    def take(self, event: Object | PodState | None) -> State | None:
-        """Take an event in; returns a state to tell, if there is one."""
-        if isinstance(event, PodState):
-            self._pod = event
-        elif event == {}:
-            return self._end(Phase.GONE, "deleted", "somebody deleted the SparkApplication")
-        elif event is not None and (state := self._changed(event)):
-            return state
-        return self._overdue() or self._why_pending()
-
-    def outcome(self, end: Outcome) -> Outcome:
-        """Complete the outcome by what the log and the pod tell."""
-        reason, lines = end.reason, end.last_lines
-        code = self._pod.exit_code if self._pod else None
-        if self._handle.cancelled:
-            end, reason = replace(end, phase=Phase.GONE, raw="cancelled"), "it was cancelled"
-        elif end.raw == "FAILED" and self.seen.tail:
-            why = failure.explain(list(self.seen.tail), code)
-            reason, lines = (self._pod.message if self._pod else "") or why.reason or reason, why.lines
-        status = self._application.get("status") or {}
-        return replace(
-            end,
-            exit_code=code,
-            reason=reason,
-            last_lines=lines,
-            application_id=status.get("sparkApplicationId") or self.seen.application_id,
-            event_log=self.seen.event_log,
-            seconds=dict(self._seconds),
-            driver_pod=self._handle.driver_pod,
-            executors=dict(Counter((status.get("executorState") or {}).values())),
-        )
-
-    def _changed(self, application: Object) -> State | None:
-        self._application = application
-        self._handle.driver_pod = states.driver_pod(application) or self._handle.driver_pod
-        raw, message = states.raw_state(application), states.message(application)
-        if raw == self._raw:
-            return None
-        now = time.time()
-        if self._raw is not None:
-            self._seconds[self._raw or "NEW"] += now - self._since
-        self._raw, self._since = raw, now
-        phase = states.phase(raw)
-        self._has_run = self._has_run or phase == Phase.RUNNING
-        if phase.is_terminal:
-            return self._end(phase, raw, "" if phase == Phase.SUCCEEDED else message)
-        return State(phase, raw or "NEW", message)
-
-    def _overdue(self) -> State | None:
-        if self._has_run:
-            return None
-        if self._pod and self._pod.is_hopeless:
-            return self._end(Phase.FAILED, self._raw or "NEW", f"the driver cannot start: {self._pod.message}")
-        if time.time() - self._handle.created < self._startup_timeout:
-            return None
-        if self._handle.driver_pod and self._pod is None and time.monotonic() - self._began < _POD_SECONDS:
-            return None  # the pod will say why
-        waited = f"within {self._startup_timeout:.0f} s"
-        if not self._raw:
-            namespace = self._handle.resources.namespace
-            why = f"the Spark operator did not take it up {waited}: does it run, and watch the namespace {namespace}?"
-        else:
-            why = f"the driver did not start {waited}: {(self._pod.message if self._pod else '') or 'no reason given'}"
-        return self._end(Phase.FAILED, self._raw or "NEW", why)
-
-    def _why_pending(self) -> State | None:
-        message = self._pod.message if self._pod and not self._has_run else ""
-        if not message or message == self._told:
-            return None
-        self._told = message
-        return State(Phase.PENDING, self._raw or "NEW", message)
-
-    def _end(self, phase: Phase, raw: str, reason: str) -> State:
-        return State(phase, raw, reason, Outcome(phase, raw, reason=reason))

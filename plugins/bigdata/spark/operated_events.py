@@ -33,11 +33,13 @@ class Events:
     nothing happened for a second. It ends when nobody asks any more.
 
     :param core: a kubernetes ``CoreV1Api``.
+    :param driver_log: whether to read the log.
     :raises ClusterError: the API server refuses to show the resource.
     """
 
-    def __init__(self, resources: Resources, core: Any, name: str, uid: str) -> None:
+    def __init__(self, resources: Resources, core: Any, name: str, uid: str, driver_log: bool = True) -> None:
         self._resources, self._core, self._name, self._uid = resources, core, name, uid
+        self._driver_log = driver_log
         self._queue: queue.Queue[Event | BaseException] = queue.Queue()
         self._stopped = threading.Event()
         self._pod_thread: threading.Thread | None = None
@@ -103,7 +105,9 @@ class Events:
 
         try:
             found = self._core.read_namespaced_pod(name, self._resources.namespace, _request_timeout=(10, 30))
-            watch = PodWatch(self._core, self._resources.namespace, name, found.metadata.uid, _CONTAINER)
+            watch = PodWatch(
+                self._core, self._resources.namespace, name, found.metadata.uid, _CONTAINER, self._driver_log
+            )
             self._pod_watch = watch
             for event in watch.events(_TICK_SECONDS):
                 if event is not None:

@@ -13,6 +13,7 @@ _KEPT_LINES = 1000
 _UI = re.compile(r"Successfully started service 'SparkUI' on port (\d+)")
 _ROLLING_LOG = re.compile(r"EventLogFilesWriter: Logging events to (\S+)/events_\d+_([^/\s.]+)\S*$")
 _SINGLE_LOG = re.compile(r"SingleEventLogFileWriter: Logging events to (\S+/([^/\s.]+)\S*?)(?:\.inprogress)?$")
+_LOST = re.compile(r"Lost executor (\d+) on \S+: (.*)")
 _RUNNING = re.compile(r"Running Spark version|Submitted application: ")
 
 
@@ -57,6 +58,7 @@ class Telltale:
     :param ui_port: of the UI; 0 while unknown.
     :param event_log: a URI; empty while unknown.
     :param application_id: Spark's own; empty while unknown.
+    :param lost: why executors ended too early, by their number.
     :param tail: the last lines.
     """
 
@@ -65,6 +67,7 @@ class Telltale:
         self.ui_port = 0
         self.event_log = ""
         self.application_id = ""
+        self.lost: dict[str, str] = {}
         self.tail: deque[str] = deque(maxlen=_KEPT_LINES)
 
     def see(self, line: str) -> None:
@@ -76,3 +79,5 @@ class Telltale:
             self.ui_port = int(found[1])
         if not self.event_log and (found := _ROLLING_LOG.search(line) or _SINGLE_LOG.search(line)):
             self.event_log, self.application_id = found[1], found[2]
+        if found := _LOST.search(line):
+            self.lost[found[1]] = found[2]

@@ -40,13 +40,15 @@ class PodWatch:
 
     :param core: a kubernetes ``CoreV1Api``.
     :param uid: of the pod; another one under its name counts as its deletion.
+    :param with_log: whether to read its log.
     """
 
-    def __init__(self, core: Any, namespace: str, name: str, uid: str, container: str) -> None:
+    def __init__(self, core: Any, namespace: str, name: str, uid: str, container: str, with_log: bool = True) -> None:
         self._core, self._namespace, self._name, self._uid, self._container = core, namespace, name, uid, container
         self._queue: queue.Queue[Event] = queue.Queue()
         self._has_log, self._has_ended, self._stopped = threading.Event(), threading.Event(), threading.Event()
-        self._log_thread = threading.Thread(target=self._follow_log, daemon=True)
+        follow_log = self._follow_log if with_log else self._has_ended.wait
+        self._log_thread = threading.Thread(target=follow_log, daemon=True)
         self._threads = [threading.Thread(target=self._follow_states, daemon=True), self._log_thread]
 
     def events(self, tick: float) -> Iterator[PodState | str | None]:

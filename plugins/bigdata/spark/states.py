@@ -41,6 +41,11 @@ def phase(raw: str) -> Phase:
     return STATES.get(raw, Phase.RUNNING)
 
 
+def is_running(application: Mapping[str, Any]) -> bool:
+    """Whether its driver runs."""
+    return phase(raw_state(application)) == Phase.RUNNING
+
+
 def message(application: Mapping[str, Any]) -> str:
     """What the operator says of the state; empty if nothing."""
     state = (application.get("status") or {}).get("applicationState") or {}

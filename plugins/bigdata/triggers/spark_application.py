@@ -29,23 +29,22 @@ class SparkApplicationTrigger(BaseTrigger):
     The handle is what :meth:`bigdata.spark.operated.OperatorRuntime.attach` takes.
 
     :param cluster: fields of :class:`Cluster`.
-    :param created: when the application was created, in seconds of the epoch.
-    :param startup_timeout: seconds from then until the driver must run.
+    :param handle: :attr:`bigdata.spark.operated.OperatorHandle.identity`.
+    :param startup_timeout: seconds from the application's creation until its driver must run.
     """
 
-    def __init__(
-        self, cluster: dict[str, Any], namespace: str, name: str, uid: str, created: float, startup_timeout: float
-    ) -> None:
+    def __init__(self, cluster: dict[str, Any], handle: dict[str, Any], startup_timeout: float) -> None:
         super().__init__()
-        self.cluster, self.namespace, self.name, self.uid = cluster, namespace, name, uid
-        self.created, self.startup_timeout = created, startup_timeout
+        self.cluster, self.handle, self.startup_timeout = cluster, handle, startup_timeout
+        self._namespace, self._name, self._uid = handle["namespace"], handle["name"], handle["uid"]
         self._seconds: dict[str, float] = {}
+        self._shown: dict[str, str] = {}
         self._raw: str | None = None
-        self._since = created
+        self._since: float = handle["created"]
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """See :class:`BaseTrigger`."""
-        names = ("cluster", "namespace", "name", "uid", "created", "startup_timeout")
+        names = ("cluster", "handle", "startup_timeout")
         return f"{type(self).__module__}.{type(self).__name__}", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -57,26 +56,25 @@ class SparkApplicationTrigger(BaseTrigger):
             end, message = "late", ""
         except ClusterError as error:
             end, message = "refused", str(error)
-        handle = {"namespace": self.namespace, "name": self.name, "uid": self.uid, "created": self.created}
-        yield TriggerEvent({"end": end, "message": message, "handle": handle, "seconds": self._seconds})
+        yield TriggerEvent({"end": end, "message": message, "handle": self.handle, "seconds": self._seconds})
 
     async def on_kill(self) -> None:
         """Delete the application, and with it its driver and executors."""
         from bigdata.kubernetes.asynchronous import delete
         from bigdata.spark.operated import SPARK_APPLICATION
 
-        log.warning("Killed: deleting SparkApplication %s/%s", self.namespace, self.name)
+        log.warning("Killed: deleting SparkApplication %s/%s", self._namespace, self._name)
         async with Cluster(**self.cluster).connect() as client:
-            await delete(client, SPARK_APPLICATION, self.namespace, self.name, self.uid)
+            await delete(client, SPARK_APPLICATION, self._namespace, self._name, self._uid)
 
     async def _end(self, limit: asyncio.Timeout) -> str:
         from bigdata.spark.operated import SPARK_APPLICATION
 
         loop = asyncio.get_running_loop()
-        start_by: float | None = loop.time() + self.startup_timeout - (time.time() - self.created)
+        start_by: float | None = loop.time() + self.startup_timeout - (time.time() - self.handle["created"])
         limit.reschedule(start_by)
-        watch = shared_watch(Cluster(**self.cluster), SPARK_APPLICATION, self.namespace)
-        async for found in watch.follow(self.name, self.uid):
+        watch = shared_watch(Cluster(**self.cluster), SPARK_APPLICATION, self._namespace)
+        async for found in watch.follow(self._name, self._uid):
             if found is None:
                 return "gone"
             phase = states.phase(self._told(found))
@@ -84,6 +82,7 @@ class SparkApplicationTrigger(BaseTrigger):
                 return "terminal"
             if phase == states.Phase.RUNNING:
                 limit.reschedule(None)
+            await self._show(found)
         raise AssertionError("a watch ends with None")
 
     def _told(self, found: Object) -> str:
@@ -94,5 +93,24 @@ class SparkApplicationTrigger(BaseTrigger):
                 self._seconds[self._raw or "NEW"] = self._seconds.get(self._raw or "NEW", 0.0) + now - self._since
             self._raw, self._since = raw, now
             message = states.message(found)
-            log.info("%s: %s (%s)%s", self.name, states.phase(raw), raw or "NEW", f": {message}" if message else "")
+            log.info("%s: %s (%s)%s", self._name, states.phase(raw), raw or "NEW", f": {message}" if message else "")
         return raw
+
+    async def _show(self, found: Object) -> None:
+        """Push the links of the task's page, which no worker is there to push."""
+        from bigdata import settings
+        from bigdata.links import KEYS
+        from bigdata.spark import pages
+
+        for page, url in pages.live(found, settings.load().driver_log_url).items():
+            if self._shown.get(page) != url:
+                self._shown[page] = url
+                log.info("%s: %s", page, url if page != pages.Page.UI else pages.ui(found) or pages.port_forward(found))
+                await asyncio.to_thread(self._push, KEYS[page], url)
+
+    def _push(self, key: str, value: str) -> None:
+        from airflow.sdk.execution_time.xcom import XCom
+
+        if ti := self.task_instance:
+            where = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
+            XCom.set(key=key, value=value, **where)
