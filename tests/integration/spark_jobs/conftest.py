@@ -30,7 +30,7 @@ GOOD = "1;0;3;Braund, Mr. Owen;male;22.0;1;0;A/5 21171;7.25;;S"
 
 def hadoop_conf() -> dict[str, str]:
     """What the manifest sets, with no endpoint: tests set one for each bucket."""
-    connection = SimpleNamespace(aws_default=SimpleNamespace(extra_dejson={}))
+    connection = SimpleNamespace(aws_default=SimpleNamespace(extra_dejson={}, login=None))
     rendered = Template((JOBS / "titanic_etl.yaml").read_text()).render(conn=connection, params={})
     return dict(yaml.safe_load(rendered)["spec"]["hadoopConf"])
 

@@ -15,11 +15,11 @@ from titanic_etl import parse_args
 MANIFEST = Path(__file__).parents[3] / "spark_jobs" / "titanic_etl.yaml"
 
 
-def rendered(extra: dict[str, Any] | None) -> dict[str, Any]:
+def rendered(extra: dict[str, Any] | None, login: str | None = "key") -> dict[str, Any]:
     context = {
         "params": {"raw_bucket": "raw", "curated_bucket": "curated", "max_reject_ratio": 0.1},
         "run_id": "manual__2026-11-21T07:05:00+00:00",
-        "conn": SimpleNamespace(aws_default=SimpleNamespace(extra_dejson=extra)),
+        "conn": SimpleNamespace(aws_default=SimpleNamespace(extra_dejson=extra, login=login)),
     }
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
     return load(environment.from_string(MANIFEST.read_text()).render(context)).to_dict()
@@ -54,3 +54,10 @@ def test_driver_and_executor_get_credentials_from_the_secret_and_nowhere_else() 
 
     assert spec["driver"]["envSecretKeyRefs"] == spec["executor"]["envSecretKeyRefs"] == secret
     assert not [key for key in spec["hadoopConf"] if key.endswith((".access.key", ".secret.key"))]
+
+
+def test_a_connection_without_keys_leaves_the_pods_to_their_role() -> None:
+    spec = rendered({}, login=None)["spec"]
+
+    assert not any("envSecretKeyRefs" in spec[role] for role in ("driver", "executor"))
+    assert spec["driver"]["serviceAccount"] == spec["executor"]["serviceAccount"] == "spark"
