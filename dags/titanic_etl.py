@@ -77,7 +77,7 @@ def titanic_etl() -> None:
         yield Metadata(RAW, {"rows": landed["rows"], "sha256": landed["sha256"]})
         return landed
 
-    transform = SparkApplicationOperator(task_id="transform", application_file="titanic_etl.yaml")
+    transform = SparkApplicationOperator(task_id="transform", application_file="titanic_etl.yaml", deferrable=True)
 
     @task(outlets=[CURATED])
     def quality(landed: Any, params: Any = None) -> Any:

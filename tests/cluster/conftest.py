@@ -119,13 +119,21 @@ class Bench:
         return found
 
 
+def job(core: Any) -> None:
+    """See to it that the config map with the job is there and is this checkout's."""
+    body = {"metadata": {"name": "job"}, "data": {"job.py": operated.JOB.read_text()}}
+    there = {item.metadata.name: item.data for item in core.list_namespaced_config_map(operated.NAMESPACE).items}
+    if "job" not in there:
+        core.create_namespaced_config_map(operated.NAMESPACE, body)
+    elif there["job"] != body["data"]:
+        core.replace_namespaced_config_map("job", operated.NAMESPACE, body)
+
+
 @pytest.fixture
 def bench(api_client: Any, core: Any) -> Iterator[operated.Bench]:
     if "SPARK_OPERATOR" not in os.environ:
         pytest.skip("SPARK_OPERATOR is not set: say there that the cluster has the Spark operator")
-    if "job" not in {item.metadata.name for item in core.list_namespaced_config_map(operated.NAMESPACE).items}:
-        body = {"metadata": {"name": "job"}, "data": {"job.py": operated.JOB.read_text()}}
-        core.create_namespaced_config_map(operated.NAMESPACE, body)
+    job(core)
     # What a test that failed before this one has left would fail this one, too.
     for item in (resources := Resources(api_client, SPARK_APPLICATION, operated.NAMESPACE)).select(OURS):
         resources.delete(item["metadata"]["name"])

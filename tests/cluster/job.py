@@ -25,6 +25,14 @@ def lose(spark):
     spark.sparkContext.parallelize([1], 1).foreach(lambda _: os.kill(os.getppid(), 9) or time.sleep(60))
 
 
+def slow(spark):
+    """Long enough for something to happen meanwhile."""
+    for _ in range(30):
+        spark.sparkContext.parallelize([1], 1).count()
+        time.sleep(1)
+    print("done")
+
+
 def wait(spark):
     spark.range(1).count()
     print("waiting")

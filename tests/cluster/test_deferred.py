@@ -21,8 +21,8 @@ from bigdata.spark.states import raw_state
 from bigdata.triggers.clusters import Cluster
 from bigdata.triggers.spark_application import SparkApplicationTrigger
 
-from .conftest import left, soon
-from .operated import IMAGE, JOB, NAMESPACE, Bench, application
+from .conftest import job, left, soon
+from .operated import IMAGE, NAMESPACE, Bench, application
 
 pytestmark = pytest.mark.cluster
 
@@ -71,9 +71,7 @@ class Result:
 def resources(api_client: Any, core: Any) -> Iterator[Resources]:
     if "SPARK_OPERATOR" not in os.environ:
         pytest.skip("SPARK_OPERATOR is not set: say there that the cluster has the Spark operator")
-    if "job" not in {item.metadata.name for item in core.list_namespaced_config_map(NAMESPACE).items}:
-        body = {"metadata": {"name": "job"}, "data": {"job.py": JOB.read_text()}}
-        core.create_namespaced_config_map(NAMESPACE, body)
+    job(core)
     found = Resources(api_client, SPARK_APPLICATION, NAMESPACE)
     yield found
     remaining = lambda: [*left(api_client, NAMESPACE), *found.select("")]  # noqa: E731

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bigdata.errors import ClusterError
@@ -14,6 +14,8 @@ log = logging.getLogger(__name__)
 
 _SECONDS = (10, 30)
 _MOST = 20
+# What Kubernetes tries again until it works, and warns of in many a run that is fine.
+_BEFORE_START = ("FailedMount", "FailedAttachVolume", "FailedScheduling", "FailedCreatePodSandBox")
 
 
 def gather(core: Any, application: Mapping[str, Any], lost: Mapping[str, str]) -> list[str]:
@@ -49,13 +51,18 @@ def _warnings(core: Any, application: Mapping[str, Any]) -> Iterator[str]:
         found = core.list_namespaced_event(
             namespace, field_selector="type=Warning,involvedObject.kind=Pod", _request_timeout=_SECONDS
         )
-    ours = set(_pods(application))
+    started = _pods(application)
     for event in found.items:
-        if event.involved_object.name in ours:
+        name = event.involved_object.name
+        if name in started and not (started[name] and event.reason in _BEFORE_START):
             times = f" ({event.count} times)" if (event.count or 1) > 1 else ""
             message = " ".join((event.message or "").split())
-            yield f"Event of pod {event.involved_object.name}: {event.reason}{times}: {message}"
+            yield f"Event of pod {name}: {event.reason}{times}: {message}"
 
 
-def _pods(application: Mapping[str, Any]) -> Iterable[str]:
-    return [states.driver_pod(application), *((application.get("status") or {}).get("executorState") or {})]
+def _pods(application: Mapping[str, Any]) -> dict[str, bool]:
+    """The application's pods, and whether each has started."""
+    executors = (application.get("status") or {}).get("executorState") or {}
+    found = {name: state != "PENDING" for name, state in executors.items()}
+    # A driver that has executors has started.
+    return found | {states.driver_pod(application): bool(executors)}
