@@ -47,11 +47,13 @@ clean: down ## remove everything the project made, with its data
 bench: $(VENV)/.dev $(STATE)/airflow/.migrated ## side-by-side benchmarks; each prints a ratio
 	@$(ENTER) && bigdata local up && for file in bench/*.py; do python $$file || exit 1; done
 
-lock: ## resolve the dependencies anew
-	$(VENV)/bin/uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes \
+lock: ## resolve the dependencies anew, and the Spark image's jars
+	$(VENV)/bin/uv pip compile -q pyproject.toml --extra local --universal --python-version 3.11 --generate-hashes \
 	    --custom-compile-command "make lock" --upgrade -o requirements.lock
-	$(VENV)/bin/uv pip compile -q pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+	$(VENV)/bin/uv pip compile -q pyproject.toml --extra local --group dev --universal --python-version 3.11 --generate-hashes \
 	    --custom-compile-command "make lock" --upgrade -c requirements.lock -o requirements-dev.lock
+	@$(MAKE) --no-print-directory $(VENV)/.run # which jars pyspark has itself depends on its version
+	$(VENV)/bin/python docker/spark/jars.py --lock $(STATE)/jars/image
 
 check-python:
 	@$(or $(PYTHON),false) -c '$(IN_RANGE)' 2>/dev/null || { echo "Python 3.11 to 3.13 is needed, found:" \

@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -25,6 +25,7 @@ from bigdata.errors import ConfigError, StackError
 from bigdata.local.java import find_java
 from bigdata.local.lock import hold
 
+_NO_PYSPARK = "pyspark is not installed in this Python: pip install 'airflow-bigdata[local]'"
 _STAMP = "stamp.json"
 _LOCK_SECONDS = 1800
 _PROGRESS_SECONDS = 5.0
@@ -83,8 +84,22 @@ def pyspark_jars_dir() -> Path:
     """
     spec = importlib.util.find_spec("pyspark")
     if spec is None or spec.origin is None:
-        raise ConfigError("pyspark is not installed in this Python: install the project's dependencies")
+        raise ConfigError(_NO_PYSPARK)
     return Path(spec.origin).parent / "jars"
+
+
+def beyond_pyspark(jars: Iterable[Path]) -> list[Path]:
+    """Those of the jars that pyspark does not have itself, in whatever version.
+
+    :param jars: as :func:`resolve` returns them.
+    """
+    theirs = {_artifact(jar.name) for jar in pyspark_jars_dir().glob("*.jar")}
+    return [jar for jar in jars if _artifact(plain_name(jar)) not in theirs]
+
+
+def plain_name(jar: Path) -> str:
+    """The name that a jar of :func:`resolve` has in Maven: without the organisation."""
+    return jar.name.partition("_")[2]
 
 
 @cache
@@ -96,7 +111,7 @@ def pyspark_version() -> str:
     try:
         return version("pyspark")
     except PackageNotFoundError:
-        raise ConfigError("pyspark is not installed in this Python: install the project's dependencies") from None
+        raise ConfigError(_NO_PYSPARK) from None
 
 
 def _complete(target: Path, stamp: dict[str, object]) -> list[Path] | None:
@@ -198,6 +213,10 @@ class _Download:
         # Ivy says only at the end how many of the packages found are superseded by others or have no jar.
         size = sum(path.stat().st_size for path in self.cache.rglob("*.jar"))
         return f"{self.name}: {done} of at most {found} jars, {size / 1e6:.0f} MB"
+
+
+def _artifact(jar: str) -> str:
+    return re.sub(r"-\d[^-]*(-.*)?\.jar$", "", jar)
 
 
 def _ivy_jar() -> Path:

@@ -5,7 +5,6 @@ They lie in ``<state_dir>/jars/<set>``; see :mod:`bigdata.local.ivy` for what a 
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -43,9 +42,7 @@ def spark_jars(settings: Settings, progress: Callable[[str], None] = lambda line
 
     :raises StackError: when they are not there and cannot be downloaded.
     """
-    theirs = {_artifact(jar.name) for jar in ivy.pyspark_jars_dir().glob("*.jar")}
-    ours = _resolve(settings, "spark", progress, None, ())
-    return [jar for jar in ours if _artifact(jar.name.partition("_")[2]) not in theirs]
+    return ivy.beyond_pyspark(_resolve(settings, "spark", progress, None, ()))
 
 
 def fetch(
@@ -88,7 +85,3 @@ def _resolve(
         cancelled=cancelled,
         jvm_options=jvm_options,
     )
-
-
-def _artifact(jar: str) -> str:
-    return re.sub(r"-\d[^-]*(-.*)?\.jar$", "", jar)

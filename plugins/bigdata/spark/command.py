@@ -42,7 +42,7 @@ def pyspark_home() -> Path:
     """
     spec = find_spec("pyspark")
     if spec is None or spec.origin is None:
-        raise ConfigError("pyspark is not installed in this Python: install the project's dependencies")
+        raise ConfigError("pyspark is not installed in this Python: pip install 'airflow-bigdata[local]'")
     return Path(spec.origin).parent
 
 
