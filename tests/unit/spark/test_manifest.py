@@ -79,8 +79,8 @@ def test_all_mistakes_come_at_once_in_the_order_of_the_file() -> None:
     assert str(error).splitlines() == [
         'pi.yaml: spec.arguments[0]: must be a string, found 10: quote it, "10" (line 14)',
         "  and 2 more:",
-        "  spec.driver.memry: is no field of driver; did you mean memory? (line 20)",
-        '  spec.executor.instances: must be a whole number, found "one" (line 23)',
+        "  spec.driver.memry: is no field of driver; did you mean memory? (line 23)",
+        '  spec.executor.instances: must be a whole number, found "one" (line 35)',
     ]
 
 

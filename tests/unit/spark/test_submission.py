@@ -26,6 +26,11 @@ PLACE = Place(
 )
 
 
+# What the manifest says of driver and executor alike.
+POD = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+CONTAINER = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": True}
+
+
 def application(**spec: Any) -> Application:
     base = load(Path(__file__).parents[3] / "spark_jobs" / "spark_pi.yaml")
     return base.with_spec(**spec)
@@ -64,7 +69,10 @@ def test_the_whole_plan_of_spark_pi() -> None:
     assert json.loads(found.files[RUN / "driver.json"]) == {
         "apiVersion": "v1",
         "kind": "Pod",
-        "spec": {"containers": [{"name": "spark-kubernetes-driver"}]},
+        "spec": {
+            "securityContext": POD,
+            "containers": [{"name": "spark-kubernetes-driver", "securityContext": CONTAINER}],
+        },
     }
     assert found.files[RUN / "spark.properties"].splitlines() == [
         "spark.app.name=spark-pi",
@@ -81,10 +89,12 @@ def test_the_whole_plan_of_spark_pi() -> None:
         "spark.kubernetes.driver.podTemplateContainerName=spark-kubernetes-driver",
         "spark.kubernetes.driver.podTemplateFile=/state/run/driver.json",
         "spark.kubernetes.driver.request.cores=100m",
+        "spark.kubernetes.driver.volumes.emptyDir.tmp.mount.path=/tmp",
         "spark.kubernetes.executor.label.airflow-bigdata/application=spark-pi",
         "spark.kubernetes.executor.podTemplateContainerName=spark-kubernetes-executor",
         "spark.kubernetes.executor.podTemplateFile=/state/run/executor.json",
         "spark.kubernetes.executor.request.cores=100m",
+        "spark.kubernetes.executor.volumes.emptyDir.tmp.mount.path=/tmp",
         "spark.kubernetes.namespace=jobs",
         "spark.kubernetes.submission.waitAppCompletion=false",
         "spark.master=k8s://https://api:6443",
@@ -183,7 +193,7 @@ def test_what_has_no_property_goes_into_the_pod_template() -> None:
             "configMaps": [{"name": "my.settings", "path": "/etc/my"}],
             "tolerations": [{"operator": "Exists"}],
             "affinity": {"nodeAffinity": {}},
-            "securityContext": {"runAsNonRoot": True},
+            "securityContext": {"runAsUser": 1000},
             "podSecurityContext": {"fsGroup": 185},
             "sidecars": [{"name": "helper", "image": "x"}],
             "initContainers": [{"name": "fetch", "image": "x"}],
@@ -200,7 +210,7 @@ def test_what_has_no_property_goes_into_the_pod_template() -> None:
         "env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}}],
         "envFrom": [{"secretRef": {"name": "s"}}],
         "lifecycle": {"preStop": {"exec": {"command": ["true"]}}},
-        "securityContext": {"runAsNonRoot": True},
+        "securityContext": {**CONTAINER, "runAsUser": 1000},
         "volumeMounts": [{"name": "data", "mountPath": "/data"}, {"name": "my-settings-vol", "mountPath": "/etc/my"}],
         "resources": {"limits": {"nvidia.com/gpu": "2"}},
     }
@@ -212,7 +222,7 @@ def test_what_has_no_property_goes_into_the_pod_template() -> None:
         "hostNetwork": True,
         "initContainers": [{"name": "fetch", "image": "x"}],
         "nodeSelector": {"disk": "ssd"},
-        "securityContext": {"fsGroup": 185},
+        "securityContext": {**POD, "fsGroup": 185},
         "terminationGracePeriodSeconds": 5,
         "tolerations": [{"operator": "Exists"}],
         "volumes": [
@@ -241,7 +251,11 @@ def test_a_template_of_the_user_is_the_base() -> None:
     assert found["spec"]["runtimeClassName"] == "gvisor"
     assert found["spec"]["nodeSelector"] == {"zone": "a", "disk": "ssd"}
     assert found["spec"]["containers"] == [
-        {"name": "spark-kubernetes-executor", "env": [{"name": "X", "value": "1"}, {"name": "Y", "value": "2"}]},
+        {
+            "name": "spark-kubernetes-executor",
+            "env": [{"name": "X", "value": "1"}, {"name": "Y", "value": "2"}],
+            "securityContext": CONTAINER,
+        },
         {"name": "side"},
     ]
 
