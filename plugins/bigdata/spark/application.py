@@ -13,12 +13,15 @@ class Application:
     """A document that :func:`bigdata.spark.manifest.load` has checked; every ``with_...`` returns another one.
 
     :param source: the file it is from, for messages.
-    :param cluster: what the provider's wrapped form says of the cluster: in_cluster, kube_config_file, cluster_context.
+    :param cluster: what the provider's wrapped form says of the cluster: in_cluster, kube_config_file,
+        cluster_context, conn_id.
+    :param dropped: fields of that form that have no effect.
     """
 
     source: str
     _document: dict[str, Any] = field(repr=False)
     cluster: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    dropped: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -91,6 +94,18 @@ class Application:
         """
         return self._changed({"spec": {"template": fields} if self.is_scheduled else fields})
 
+    def with_variable(self, name: str, value: str) -> Self:
+        """The same with a variable in the environment of driver and executors, unless they set it themselves. It comes
+        first, so that others can refer to it.
+        """
+        spec = self.spec
+        added = {
+            role: {"env": [{"name": name, "value": value}, *(pod.get("env") or [])]}
+            for role, pod in ((role, spec.get(role) or {}) for role in ("driver", "executor"))
+            if not _sets(pod, name)
+        }
+        return self.with_spec(**added)
+
     def with_schedule_defaults(self, fields: Mapping[str, Any]) -> Self:
         """The same with these fields of a ScheduledSparkApplication, where it does not set them itself.
 
@@ -101,7 +116,12 @@ class Application:
     def _changed(self, change: dict[str, Any]) -> Self:
         from bigdata.spark.manifest import check
 
-        return type(self)(self.source, check(_merged(self._document, change), self.source), self.cluster)
+        return type(self)(self.source, check(_merged(self._document, change), self.source), self.cluster, self.dropped)
+
+
+def _sets(pod: Mapping[str, Any], name: str) -> bool:
+    named = {item.get("name") for item in pod.get("env") or []}
+    return name in named | set(pod.get("envVars") or {}) | set(pod.get("envSecretKeyRefs") or {})
 
 
 def _merged(base: Any, change: Any) -> Any:

@@ -11,6 +11,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -27,26 +28,36 @@ _JINJA = re.compile(r"\{\{(?![A-Z_]+\}\})|\{%")
 _FILE_SUFFIXES = (".yaml", ".yml", ".json")
 
 
-def load(manifest: str | FilePath | Mapping[str, Any], source: str = "", default_name: str = "") -> Application:
+def load(
+    manifest: str | FilePath | Mapping[str, Any],
+    source: str = "",
+    default_name: str = "",
+    spec: Mapping[str, Any] | None = None,
+) -> Application:
     """Load and check a SparkApplication.
 
-    :param manifest: YAML or JSON text, a file (a Path, or a string that ends in .yaml, .yml or .json), or the
-        document itself; also in the provider's wrapped form ``{"spark": ..., "kubernetes": ...}``.
+    :param manifest: YAML or JSON text, a file (a Path, or a string that ends in .yaml, .yml or .json or names a file
+        that exists), or the document itself; also in the provider's wrapped form
+        ``{"spark": ..., "kubernetes": ...}``.
     :param source: what messages call it; default: the file's path, or ``<inline>``.
     :param default_name: the name of an application that gives itself none.
+    :param spec: fields of the spec that replace the manifest's, or give what it leaves out.
     :raises ManifestError: with every mistake found; its ``field`` is the first one's.
     """
     file = _file(manifest)
     source = source or (str(file) if file else "<inline>")
     found = _read(file or manifest, source)
     data, lines = found.data, found.lines
-    cluster: dict[str, Any] = {}
+    unwrapped = wrapped.Unwrapped(data)
     if wrapped.is_wrapped(data):
-        data, cluster = wrapped.unwrap(data, source)
+        unwrapped = wrapped.unwrap(data, source)
+        data = unwrapped.application
         lines = {path[1:]: line for path, line in lines.items() if path[:1] == ("spark",)}
-    if isinstance(data, dict) and default_name:
+    if isinstance(data, dict):
+        unwrapped = replace(unwrapped, dropped=(*unwrapped.dropped, *wrapped.sizes(data, source)))
         _name(data, default_name)
-    return Application(source, check(data, source, lines, found.problems), cluster)
+        _override(data, spec or {})
+    return Application(source, check(data, source, lines, found.problems), unwrapped.cluster, unwrapped.dropped)
 
 
 def check(
@@ -73,8 +84,17 @@ def check(
 def _file(manifest: Any) -> FilePath | None:
     if isinstance(manifest, FilePath):
         return manifest
-    is_name = isinstance(manifest, str) and "\n" not in manifest and manifest.strip().endswith(_FILE_SUFFIXES)
-    return FilePath(manifest.strip()) if is_name else None
+    if not isinstance(manifest, str) or "\n" in manifest.strip():
+        return None
+    file = FilePath(manifest.strip())
+    return file if file.name.endswith(_FILE_SUFFIXES) or _exists(file) else None
+
+
+def _exists(file: FilePath) -> bool:
+    try:
+        return file.is_file()
+    except OSError:  # a text that is too long for a name
+        return False
 
 
 def _read(manifest: str | FilePath | Mapping[str, Any], source: str) -> Document:
@@ -139,11 +159,21 @@ def _key(key: Any, path: Path, found: list[Problem]) -> str:
 
 
 def _name(data: dict[str, Any], name: str) -> None:
+    if not name:
+        return
     metadata = data.setdefault("metadata", {})
     if metadata is None:
         metadata = data["metadata"] = {}
     if isinstance(metadata, dict) and not metadata.get("name"):
         metadata["name"] = name
+
+
+def _override(data: dict[str, Any], fields: Mapping[str, Any]) -> None:
+    spec = data.get("spec")
+    if isinstance(spec, dict) and data.get("kind") != schema.KINDS[0]:
+        spec = spec.get("template")
+    if isinstance(spec, dict):
+        spec |= fields
 
 
 def _without_server_fields(data: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,8 @@ PREFIX = "airflow-bigdata/"
 # The label selector of all that this library makes.
 OURS = f"{PREFIX}dag-id"
 TRY = f"{PREFIX}try-number"
+# The application's name in the environment of its driver and executors, as the provider's operator calls it.
+NAME_VARIABLE = "SPARK_APPLICATION_NAME"
 _LONGEST_LABEL = 63
 
 
@@ -70,6 +72,11 @@ class TaskTry:
         parts = (self.dag_id, self.task_id, self.run_id, str(self.map_index), str(self.try_number))
         text = "".join(f"{len(part)}:{part}" for part in parts)
         return hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]
+
+
+def plain_name(text: str) -> str:
+    """A text as an application's name, and nothing added to it, as the provider's operator does it."""
+    return re.sub(r"[^a-z0-9-]+", "-", text.lower())[:_LONGEST_LABEL].strip("-")
 
 
 def label_value(text: str) -> str:

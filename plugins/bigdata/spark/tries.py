@@ -16,7 +16,7 @@ from typing import Any
 from bigdata.kubernetes.resources import Object, Resources
 from bigdata.spark import states
 from bigdata.spark.application import Application
-from bigdata.spark.naming import PREFIX, TRY, all_runs, same_task
+from bigdata.spark.naming import NAME_VARIABLE, PREFIX, TRY, all_runs, same_task
 from bigdata.spark.runtime import Phase
 
 DIGEST = f"{PREFIX}spec"
@@ -79,7 +79,7 @@ class Tries:
             return False
         if (metadata.get("annotations") or {}).get(DIGEST) != digest(application):
             return False
-        if metadata["name"] == application.name or not _has_ended(found):
+        if not _has_ended(found) or own(found, application.labels.get(TRY, "")):
             return True
         # Ended in order, it would have been deleted: nobody has seen this success yet.
         return states.phase(states.raw_state(found)) == Phase.SUCCEEDED and not self._keep_ended
@@ -94,7 +94,7 @@ class Tries:
 
 
 def digest(application: Application) -> str:
-    """A digest of the spec, the same for all tries."""
+    """A digest of the spec, the same for all tries, whose names differ."""
     spec = application.spec
     spec["sparkConf"] = {
         # The parent's run id, which is each try's own.
@@ -102,7 +102,12 @@ def digest(application: Application) -> str:
         for key, value in (spec.get("sparkConf") or {}).items()
         if not key.startswith("spark.openlineage.")
     }
+    named = {"name": NAME_VARIABLE, "value": application.name}
     for role in ("driver", "executor"):
+        if variables := (spec.get(role) or {}).get("env"):
+            spec[role]["env"] = [item for item in variables if item != named]
+            if not spec[role]["env"]:
+                del spec[role]["env"]
         if labels := (spec.get(role) or {}).get("labels"):
             spec[role]["labels"] = {key: value for key, value in labels.items() if not key.startswith(PREFIX)}
     return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:16]
