@@ -9,7 +9,7 @@ from typing import Any
 
 from bigdata.errors import SubmitError
 from bigdata.spark.application import Application
-from bigdata.spark.naming import same_task
+from bigdata.spark.naming import PREFIX, TRY, same_task
 from bigdata.spark.submission import APPLICATION_LABEL
 
 log = logging.getLogger(__name__)
@@ -55,8 +55,11 @@ class DriverPods:
         :raises SubmitError: a pod of that name is somebody else's.
         """
         found = [pod for pod in [self.read(name)] if pod]
+        # The name alone does not tell, as two tasks may be given the same one.
+        own = {key: value for key, value in application.labels.items() if key.startswith(PREFIX) and key != TRY}
+        own[APPLICATION_LABEL] = application.name
         for pod in found:
-            if (pod.metadata.labels or {}).get(APPLICATION_LABEL) != application.name:
+            if any((pod.metadata.labels or {}).get(key) != value for key, value in own.items()):
                 raise SubmitError(
                     f"{application.name}: pod {self.namespace}/{name} exists and is not of this application: "
                     "give the application another name, or delete the pod"

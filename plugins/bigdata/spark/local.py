@@ -37,9 +37,10 @@ class LocalHandle:
 class LocalRuntime:
     """Runs applications as child processes.
 
-    :param log: gets each line of the driver's output, without its secrets.
+    :param log: gets what the runtime itself has to say.
     :param on_ui: gets the Spark UI's URL as soon as it answers.
     :param grace: seconds that a cancelled driver gets to stop by itself.
+    :param on_line: gets each line of the driver's output, without its secrets; default: ``log``.
     """
 
     def __init__(
@@ -48,8 +49,10 @@ class LocalRuntime:
         log: LogLine,
         on_ui: Callable[[str], None] = lambda url: None,
         grace: float = 10.0,
+        on_line: LogLine | None = None,
     ) -> None:
         self.settings, self._log, self._on_ui, self._grace = settings, log, on_ui, grace
+        self._on_line = on_line or log
 
     def submit(self, application: Application) -> LocalHandle:
         """Start an application.
@@ -81,7 +84,7 @@ class LocalRuntime:
         for line in handle.child.lines(handle.plan.redacted):
             if line is not None:
                 seen.see(line)
-                self._log(line)
+                self._on_line(line)
             if not url and (url := _ui_url(handle, line is None)):
                 self._on_ui(url)
             if told == Phase.PENDING and (seen.is_running or url):
@@ -98,6 +101,11 @@ class LocalRuntime:
     def cancel(self, handle: LocalHandle) -> None:
         """End a run and everything it started; returns when all of it is gone."""
         handle.child.end()
+
+    def leave(self, handle: LocalHandle) -> None:
+        """End a run: it cannot do without this process."""
+        self._log(f"{handle.name} runs on this machine: it cannot be left, and ends with its task")
+        self.cancel(handle)
 
 
 def _outcome(handle: LocalHandle, url: str, seconds: dict[str, float]) -> Outcome:

@@ -14,7 +14,7 @@ org.apache.spark.deploy.k8s.features.NetworkPolicyFeatureStep``.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from bigdata.spark.output import Telltale
 from bigdata.spark.pod_watch import PodWatch
 from bigdata.spark.pods import PodState
 from bigdata.spark.reaper import Reaper
-from bigdata.spark.runtime import LogLine, Outcome, Phase, State
+from bigdata.spark.runtime import LogLine, Outcome, Phase, State, left
 
 _CONTAINER = pod_template.CONTAINERS["driver"]
 _RENEW_SECONDS = 60.0
@@ -72,18 +72,27 @@ class NativeHandle:
     reaper: Reaper
     watch: PodWatch | None = None
     cancelled: bool = False
+    left: bool = False
 
 
 class NativeRuntime:
     """Runs applications as pods, without the operator.
 
-    :param log: gets each line of spark-submit's output and of the driver's log.
+    :param log: gets what the runtime has to say, and each line of spark-submit's output.
+    :param on_pod: gets the driver pod's namespace and name as soon as it exists.
+    :param on_line: gets each line of the driver's log; default: ``log``.
     """
 
-    def __init__(self, settings: NativeSettings, log: LogLine) -> None:
+    def __init__(
+        self,
+        settings: NativeSettings,
+        log: LogLine,
+        on_pod: Callable[[str, str], None] = lambda namespace, name: None,
+        on_line: LogLine | None = None,
+    ) -> None:
         from kubernetes.client import CoreV1Api
 
-        self.settings, self._log = settings, log
+        self.settings, self._log, self._on_pod, self._on_line = settings, log, on_pod, on_line or log
         self._core = CoreV1Api(settings.api_client)
 
     def submit(self, application: Application) -> NativeHandle:
@@ -104,6 +113,7 @@ class NativeRuntime:
                 raise SubmitError(f"{application.name}: spark-submit succeeded, but there is no pod {namespace}/{pod}")
             uid, app_id = found.metadata.uid, found.metadata.labels.get("spark-app-selector", "")
             self._instruct(reaper, namespace, pod, uid)
+            self._on_pod(namespace, pod)
         except BaseException:
             try:
                 drivers.delete(pod)
@@ -123,12 +133,15 @@ class NativeRuntime:
         renewed = time.monotonic()
         try:
             for event in watch.events(tick=1.0):
+                if handle.left:
+                    yield left()
+                    return
                 if time.monotonic() - renewed > _RENEW_SECONDS:
                     renewed = time.monotonic()
                     self._instruct(handle.reaper, namespace, handle.pod, handle.uid)
                 if isinstance(event, str):
                     seen.see(event)
-                    self._log(event)
+                    self._on_line(event)
                     continue
                 state = clock.judge(event or told)
                 if state is None or (told and (state.phase, state.message) == (told.phase, told.message)):
@@ -143,10 +156,12 @@ class NativeRuntime:
             watch.stop()
 
     def cancel(self, handle: NativeHandle) -> None:
-        """Delete the driver's pod, unless it has ended and is to be kept; returns when it is gone.
+        """Delete the driver's pod, unless it has ended and is to be kept, or was left; returns when it is gone.
 
         :raises SubmitError: the API server does not answer, or refuses; the reaper goes on trying for a while.
         """
+        if handle.left:
+            return
         try:
             pod = handle.drivers.read(handle.pod)
             if pod is not None and pod.metadata.uid == handle.uid:
@@ -163,6 +178,11 @@ class NativeRuntime:
         finally:
             if handle.watch:
                 handle.watch.stop()
+
+    def leave(self, handle: NativeHandle) -> None:
+        """Let the driver's pod run on; the task's next try deletes it."""
+        handle.left = True
+        handle.reaper.dismiss()
 
     def _spark_submit(self, application: Application, namespace: str) -> None:
         credentials = Credentials.of(self.settings.api_client)

@@ -23,7 +23,7 @@ from bigdata.spark.driver_pods import DriverPods
 from bigdata.spark.naming import TRY
 from bigdata.spark.operated_events import Event, Events
 from bigdata.spark.operated_view import View
-from bigdata.spark.runtime import LogLine, Phase, State
+from bigdata.spark.runtime import LogLine, Phase, State, left
 from bigdata.spark.tries import DIGEST, Tries, digest, own
 
 SPARK_APPLICATION = Kind("sparkoperator.k8s.io", "v1beta2", "SparkApplication", "sparkapplications")
@@ -67,6 +67,7 @@ class OperatorHandle:
     created: float
     try_number: str = ""
     cancelled: bool = False
+    left: bool = False
     driver_pod: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)
 
@@ -90,8 +91,9 @@ class OperatorHandle:
 class OperatorRuntime:
     """Runs applications by the Spark operator.
 
-    :param log: gets each line of the driver's log.
-    :param on_change: gets the application each time its state has changed.
+    :param log: gets what the runtime has to say.
+    :param on_change: gets the application each time its state or its driver's pod has changed.
+    :param on_line: gets each line of the driver's log; default: ``log``.
     """
 
     def __init__(
@@ -99,10 +101,11 @@ class OperatorRuntime:
         settings: OperatorSettings,
         log: LogLine,
         on_change: Callable[[Object], None] = lambda application: None,
+        on_line: LogLine | None = None,
     ) -> None:
         from kubernetes.client import CoreV1Api
 
-        self.settings, self._log, self._on_change = settings, log, on_change
+        self.settings, self._log, self._on_change, self._on_line = settings, log, on_change, on_line or log
         self._core = CoreV1Api(settings.api_client)
 
     def submit(self, application: Application) -> OperatorHandle:
@@ -164,6 +167,9 @@ class OperatorRuntime:
         view = View(handle, self.settings.startup_timeout, self._on_change)
         with Events(handle.resources, self._core, handle.name, handle.uid, self.settings.driver_log) as events:
             for event in events:
+                if handle.left:
+                    yield left()
+                    return
                 state = self._take(view, event)
                 if state and state.outcome:
                     for rest in events.rest():
@@ -176,10 +182,13 @@ class OperatorRuntime:
                     yield state
 
     def cancel(self, handle: OperatorHandle) -> None:
-        """Delete the application and its driver, unless it has ended and is to be kept, or is another try's by now.
+        """Delete the application and its driver, unless it has ended and is to be kept, is another try's by now, or
+        was left.
 
         :raises ClusterError: the API server does not answer, or refuses.
         """
+        if handle.left:
+            return
         found = handle.resources.read(handle.name)
         if found is not None and found["metadata"]["uid"] == handle.uid:
             if not own(found, handle.try_number):
@@ -194,6 +203,10 @@ class OperatorRuntime:
         if handle.driver_pod:
             handle.drivers.delete(handle.driver_pod)
 
+    def leave(self, handle: OperatorHandle) -> None:
+        """Let the application run on; the task's next try goes on with it."""
+        handle.left = True
+
     def _let_go(self, handle: OperatorHandle, found: Object) -> None:
         """Nothing runs any more, so that nothing is waited for."""
         if self.settings.delete_on_termination:
@@ -204,7 +217,7 @@ class OperatorRuntime:
     def _take(self, view: View, event: Event) -> State | None:
         if isinstance(event, str):
             view.seen.see(event)
-            self._log(event)
+            self._on_line(event)
             return None
         return view.take(event)
 
@@ -233,6 +246,6 @@ def _check_own(application: Application, found: Object, namespace: str) -> None:
     labels = found["metadata"].get("labels") or {}
     if any(labels.get(key) != value for key, value in application.labels.items()):
         raise SubmitError(
-            f"SparkApplication {namespace}/{application.name} exists and is not of this task: "
+            f"SparkApplication {namespace}/{application.name} exists and is not of this task and run: "
             "give the application another name, or delete that one"
         )

@@ -18,13 +18,18 @@ if TYPE_CHECKING:
     from bigdata.spark.operated import OperatorHandle
 
 _POD_SECONDS = 10.0
+# https://github.com/kubeflow/spark-operator/issues/2755
+_UNSEEN = (
+    "the Spark operator calls it failed, but its driver ended with exit code 0: the job itself did not fail, and the "
+    "operator missed its end (spark-operator issue 2755)"
+)
 DELETED = "somebody deleted the SparkApplication, or its spec.timeToLiveSeconds did"
 
 
 class View:
     """What has been seen of an application so far, and what to say of it.
 
-    :param on_change: gets the application each time its state has changed.
+    :param on_change: gets the application each time its state or its driver's pod has changed.
     """
 
     def __init__(
@@ -56,6 +61,8 @@ class View:
         code = self._pod.exit_code if self._pod else None
         if self._handle.cancelled:
             end, reason = replace(end, phase=Phase.GONE, raw="cancelled"), "it was cancelled"
+        elif end.raw == "FAILED" and code == 0:
+            reason = f"{_UNSEEN}; the operator says: {reason or 'nothing'}"
         elif end.raw == "FAILED" and self.seen.tail:
             why = failure.explain(list(self.seen.tail), code)
             reason, lines = (self._pod.message if self._pod else "") or why.reason or reason, why.lines
@@ -74,11 +81,13 @@ class View:
 
     def _changed(self, application: Object) -> State | None:
         self.application = application
-        self._handle.driver_pod = states.driver_pod(application) or self._handle.driver_pod
+        pod, known = states.driver_pod(application), self._handle.driver_pod
+        self._handle.driver_pod = pod or known
         raw, message = states.raw_state(application), states.message(application)
+        if raw != self._raw or (pod and pod != known):
+            self._on_change(application)
         if raw == self._raw:
             return None
-        self._on_change(application)
         now = time.time()
         if self._raw is not None:
             self._seconds[self._raw or "NEW"] += now - self._since

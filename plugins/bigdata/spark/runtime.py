@@ -2,7 +2,7 @@
 
 A runtime's own many states are mapped to five; the raw one is kept for the log. ``observe`` ends with a terminal
 state, which carries the outcome. It streams the driver's log to the callable that the runtime was made with, in the
-caller's thread.
+caller's thread. What the driver's lines tell of a failure does not depend on their being shown.
 """
 
 from __future__ import annotations
@@ -100,6 +100,12 @@ class State:
     outcome: Outcome | None = None
 
 
+def left() -> State:
+    """The end of ``observe`` for an application that was left to run on."""
+    why = "this task waits for it no longer, and it was left to run on"
+    return State(Phase.GONE, "left", why, Outcome(Phase.GONE, "left", reason=why))
+
+
 class Handle(Protocol):
     """A submitted application."""
 
@@ -125,7 +131,10 @@ class Runtime(Protocol[H]):
         """Follow an application until it ends; each state is yielded once, when it is reached."""
 
     def cancel(self, handle: H) -> None:
-        """End an application and everything it started; harmless when it has ended already."""
+        """End an application and everything it started; harmless when it has ended already, or has been left."""
+
+    def leave(self, handle: H) -> None:
+        """Let an application run on, and end ``observe``; one that cannot do without this process is cancelled."""
 
 
 def run(
