@@ -1,4 +1,4 @@
-"""Links on a task's page.
+"""Links on a task's page, and what else a task tells while it runs.
 
 Airflow asks an operator for its links when the task has ended; what is known earlier, the operator or its trigger
 pushes under :attr:`PageLink.xcom_key` itself.
@@ -42,6 +42,11 @@ class DriverLogLink(PageLink):
     """The driver's log in the cluster's log store, where ``[bigdata] driver_log_url`` names one."""
 
     name = page = Page.DRIVER_LOG
+
+
+def pod_xcoms(namespace: str, pod: str) -> dict[str, str]:
+    """The XComs that tell where the driver's pod is, by the provider's keys."""
+    return {"pod_name": pod, "pod_namespace": namespace}
 
 
 LINKS: tuple[PageLink, ...] = (SparkUILink(), HistoryServerLink(), DriverLogLink())

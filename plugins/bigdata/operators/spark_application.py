@@ -1,11 +1,11 @@
 """A SparkApplication as a task: one manifest on this machine, by spark-submit to Kubernetes, or by the Spark operator.
 
 Waiting contract: the application lives no longer than the task's try. It is submitted once per try, its driver's log
-goes to the task's log line by line, and whatever ends the try (success, failure, kill, ``execution_timeout``) ends the
-application with it. When the worker itself is killed, ``local`` and ``native`` end it too; by ``kubernetes`` it runs
-on, for the same try to find it again, and the next try deletes it. With ``deferrable=True`` the task waits in the
-triggerer from the moment the application is created (:mod:`bigdata.triggers.spark_application`), and the driver's log
-comes whole at the end.
+goes to the task's log line by line, and whatever ends the try (success, failure, ``execution_timeout``, and a kill
+without ``on_kill_action="keep_pod"``) ends the application with it. When the worker itself is killed, ``local`` and
+``native`` end it too; by ``kubernetes`` it runs on, for this try or the next to go on with. With ``deferrable=True``
+the task waits in the triggerer from the moment the application is created
+(:mod:`bigdata.triggers.spark_application`), and the driver's log comes whole at the end.
 
 A DAG file imports this module at each parse, so what only a run needs is imported in the run.
 """
@@ -13,25 +13,24 @@ A DAG file imports this module at each parse, so what only a run needs is import
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.cncf.kubernetes.operators.spark_kubernetes import SparkKubernetesOperator
 
 from bigdata import settings
 from bigdata.errors import ConfigError
-from bigdata.links import KEYS, LINKS
+from bigdata.links import LINKS
 from bigdata.settings import RuntimeName, Settings
 from bigdata.spark.pages import Page
 
 if TYPE_CHECKING:
+    from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
     from airflow.sdk import Context
 
     from bigdata.spark.application import Application
     from bigdata.spark.runtime import Handle, Outcome, Runtime, State
-
-# The provider's default of the argument ``namespace``: not a choice, so the manifest's or the setting's counts.
-DEFAULT_NAMESPACE = "default"
+    from bigdata.triggers.clusters import Cluster
 
 # States and links; the driver's own lines go to the task's logger.
 log = logging.getLogger(__name__)
@@ -44,19 +43,36 @@ class SparkApplicationOperator(SparkKubernetesOperator):
     (``image``, ``namespace``, ``startup_timeout_seconds``, …) has no effect in the local runtime.
 
     :param runtime: ``local``, ``native`` or ``kubernetes``; default: ``[bigdata] runtime``.
+    :param namespace: default: the manifest's, then ``[bigdata] namespace``.
+    :param kubernetes_conn_id: default: ``conn_id`` of a manifest in the provider's wrapped form, then ``[bigdata]
+        kubernetes_conn_id``.
     :param openlineage_inject_parent_job_info: add the parent run's facts to ``sparkConf``; default: where the
         OpenLineage provider is configured.
     :raises ManifestError: the manifest is wrong; names file and field.
     :raises SubmitError: the application could not be started.
     :raises ApplicationFailed: it failed; carries the exception and the driver log's last lines.
+    :raises ConfigError: an argument cannot work here; ``callbacks`` at once, when the DAG is parsed.
     """
 
     operator_extra_links = LINKS
 
     def __init__(
-        self, *, runtime: str | None = None, openlineage_inject_parent_job_info: bool | None = None, **kwargs: Any
+        self,
+        *,
+        runtime: str | None = None,
+        namespace: str | None = None,
+        kubernetes_conn_id: str | None = None,
+        openlineage_inject_parent_job_info: bool | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if self.callbacks:
+            raise ConfigError(
+                f"task {self.task_id}: callbacks: they are called with a pod that the operator has made, and here the "
+                "Spark operator makes the pods: use on_execute_callback, on_success_callback and the like"
+            )
+        # The provider's own defaults would not tell whether somebody has chosen them.
+        self.namespace, self.kubernetes_conn_id = namespace, kubernetes_conn_id
         self.runtime = runtime
         self.openlineage_inject_parent_job_info = openlineage_inject_parent_job_info
         self.pages: dict[str, str] = {}
@@ -75,10 +91,14 @@ class SparkApplicationOperator(SparkKubernetesOperator):
         runtime = self._runtime_name(chosen)
         log.info("Runtime: %s", runtime)
         application = self._application(context, runtime)
+        if application.dropped:
+            log.warning("Without effect in %s: %s", application.source, ", ".join(application.dropped))
+        if self.deferrable and runtime is not RuntimeName.KUBERNETES:
+            log.info("deferrable=True has no effect with the runtime %s: the worker waits", runtime)
         if runtime is RuntimeName.KUBERNETES and application.is_scheduled:
             return self._put_schedule(chosen, application)
         if runtime is RuntimeName.KUBERNETES and self.deferrable:
-            self._submit_and_defer(chosen, application)
+            self._submit_and_defer(chosen, application, context)
         made = self._make_runtime(runtime, chosen, context)
         return self._follow(made, self._submit(made, application), chosen)
 
@@ -105,20 +125,53 @@ class SparkApplicationOperator(SparkKubernetesOperator):
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except BaseException:
-            runtime = self._make_runtime(RuntimeName.KUBERNETES, settings.load(), context)
-            runtime.discard(self._application(context, RuntimeName.KUBERNETES))
+            if not (self._is_killed and self._is_kept):
+                runtime = self._make_runtime(RuntimeName.KUBERNETES, settings.load(), context)
+                runtime.discard(self._application(context, RuntimeName.KUBERNETES))
             raise
 
     def on_kill(self) -> None:
-        """End the application and everything it started.
+        """End the application and everything it started, or leave it with ``on_kill_action="keep_pod"``.
 
         Airflow calls this from a signal's handler, and the task goes on from wherever it was.
         """
         self._is_killed = True
         if self._running:
-            runtime, handle = self._running
-            log.warning("Killed: ending %s", handle.name)
-            runtime.cancel(handle)
+            self._end(*self._running)
+
+    def dry_run(self) -> None:
+        """Print the application that would be created, for a run that never was; needs no cluster."""
+        import yaml
+
+        from bigdata.operators.application import build, task_try
+
+        application = build(self, task_try(self), RuntimeName.KUBERNETES)
+        if not application.namespace:
+            application = application.with_namespace(settings.load().namespace)
+        print(yaml.safe_dump(application.to_dict(), sort_keys=False))  # noqa: T201
+
+    @cached_property
+    def hook(self) -> KubernetesHook:
+        """As the provider's, of the cluster that is meant here."""
+        from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
+
+        found = self._cluster
+        return KubernetesHook(
+            conn_id=found.conn_id,
+            in_cluster=found.in_cluster,
+            config_file=found.config_file,
+            cluster_context=found.context,
+        )
+
+    @cached_property
+    def _cluster(self) -> Cluster:
+        from bigdata.operators.application import cluster
+
+        return cluster(self, settings.load())
+
+    @property
+    def _is_kept(self) -> bool:
+        return self.on_kill_action.value == "keep_pod"
 
     def _runtime_name(self, chosen: Settings) -> RuntimeName:
         try:
@@ -127,24 +180,12 @@ class SparkApplicationOperator(SparkKubernetesOperator):
             raise ConfigError(f"runtime={self.runtime!r}: must be one of {', '.join(RuntimeName)}") from None
 
     def _application(self, context: Context, runtime: RuntimeName) -> Application:
+        from bigdata.operators.application import build, task_try
         from bigdata.operators.lineage import with_parent
-        from bigdata.spark.manifest import load
-        from bigdata.spark.naming import TaskTry
 
-        ti = context["ti"]
-        map_index = -1 if ti.map_index is None else ti.map_index
-        task_try = TaskTry(ti.dag_id, ti.task_id, ti.run_id or "", map_index, ti.try_number, title=self.name or "")
-        manifest: str | Mapping[str, Any] = self.application_file or self.template_spec
-        if not manifest:
-            raise ConfigError(f"task {ti.task_id}: application_file or template_spec is needed")
-        application = load(manifest, source=self.manifest_source, default_name=task_try.name)
-        overrides = {"image": self.image, "mainApplicationFile": self.code_path}
-        application = application.with_spec(**{key: value for key, value in overrides.items() if value})
-        if self.namespace and self.namespace != DEFAULT_NAMESPACE:
-            application = application.with_namespace(self.namespace)
+        application = build(self, task_try(self, context), runtime)
         if application.is_scheduled and runtime is RuntimeName.KUBERNETES:
-            return application.with_labels(task_try.task_labels)
-        application = application.with_name(task_try.name).with_labels(task_try.labels)
+            return application
         return with_parent(application, context, self.openlineage_inject_parent_job_info)
 
     def _submit(self, runtime: Runtime[Any], application: Application) -> Handle:
@@ -153,9 +194,17 @@ class SparkApplicationOperator(SparkKubernetesOperator):
         handle = runtime.submit(application)
         self._running = (runtime, handle)
         if self._is_killed:
-            runtime.cancel(handle)
+            self._end(runtime, handle)
             raise ApplicationGone(f"{handle.name} is gone: the task was killed")
         return handle
+
+    def _end(self, runtime: Runtime[Any], handle: Handle) -> None:
+        if self._is_kept:
+            log.warning("Killed, with on_kill_action=keep_pod: leaving %s", handle.name)
+            runtime.leave(handle)
+        else:
+            log.warning("Killed: ending %s", handle.name)
+            runtime.cancel(handle)
 
     def _follow(self, runtime: Runtime[Any], handle: Handle, chosen: Settings) -> dict[str, Any]:
         from bigdata.spark import pages
@@ -169,23 +218,29 @@ class SparkApplicationOperator(SparkKubernetesOperator):
                 self._running = None
         history = pages.history(chosen.history_server_url, outcome.application_id)
         self.pages |= {Page.UI: history, Page.HISTORY: history}
+        self._skip(handle, outcome)
         outcome.check(handle.name)
         return outcome.to_dict()
 
-    def _submit_and_defer(self, chosen: Settings, application: Application) -> None:
+    def _skip(self, handle: Handle, outcome: Outcome) -> None:
+        from airflow.sdk.exceptions import AirflowSkipException
+
+        from bigdata.spark.runtime import Phase
+
+        code = outcome.exit_code
+        if code is not None and code in self.skip_on_exit_code and outcome.phase != Phase.GONE:
+            raise AirflowSkipException(f"{handle.name} ended with exit code {code}: skipped by skip_on_exit_code")
+
+    def _submit_and_defer(self, chosen: Settings, application: Application, context: Context) -> None:
         from dataclasses import asdict
 
-        from bigdata.operators.runtimes import operator_runtime
-        from bigdata.triggers.clusters import Cluster
         from bigdata.triggers.spark_application import SparkApplicationTrigger
 
-        handle: Any = self._submit(operator_runtime(self, chosen, self.log.info), application)
-        cluster = Cluster(self.kubernetes_conn_id, self.in_cluster, self.config_file, self.cluster_context)
-        self.defer(
-            trigger=SparkApplicationTrigger(asdict(cluster), handle.identity, self.startup_timeout_seconds),
-            method_name="resume",
-            timeout=self.execution_timeout,
+        handle: Any = self._submit(self._make_runtime(RuntimeName.KUBERNETES, chosen, context), application)
+        trigger = SparkApplicationTrigger(
+            asdict(self._cluster), handle.identity, self.startup_timeout_seconds, keep_on_kill=self._is_kept
         )
+        self.defer(trigger=trigger, method_name="resume", timeout=self.execution_timeout)
 
     def _put_schedule(self, chosen: Settings, application: Application) -> dict[str, Any]:
         from bigdata.spark import schedules
@@ -196,19 +251,10 @@ class SparkApplicationOperator(SparkKubernetesOperator):
         return schedules.apply(client, application, chosen.namespace, self.startup_timeout_seconds, self.log.info)
 
     def _make_runtime(self, name: RuntimeName, chosen: Settings, context: Context) -> Any:
-        from bigdata.operators.runtimes import local_runtime, native_runtime, operator_runtime
+        from bigdata.operators.runtimes import make
+        from bigdata.operators.told import Told
 
-        def show(page: Page, url: str) -> None:
-            if url and self.pages.get(page) != url:
-                self.pages[page] = url
-                log.info("%s: %s", page, url)
-                context["ti"].xcom_push(key=KEYS[page], value=url)
-
-        if name is RuntimeName.LOCAL:
-            return local_runtime(chosen, self.log.info, lambda url: show(Page.UI, url))
-        if name is RuntimeName.NATIVE:
-            return native_runtime(self, chosen, self.log.info)
-        return operator_runtime(self, chosen, self.log.info, show)
+        return make(name, self, chosen, Told(self.log.info, self.pages, context["ti"]))
 
 
 def _observed(runtime: Runtime[Any], handle: Handle) -> Outcome:

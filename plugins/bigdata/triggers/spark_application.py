@@ -2,7 +2,7 @@
 
 Contract: the end is taken from ``.status.applicationState`` alone, by one watch for all waiting tasks. The trigger
 keeps nothing that a restarted triggerer would miss: it finds the application again by name and uid. When a user kills,
-clears or marks the task, the application is deleted.
+clears or marks the task, the application is deleted, unless it is to be kept.
 """
 
 from __future__ import annotations
@@ -31,11 +31,15 @@ class SparkApplicationTrigger(BaseTrigger):
     :param cluster: fields of :class:`Cluster`.
     :param handle: :attr:`bigdata.spark.operated.OperatorHandle.identity`.
     :param startup_timeout: seconds from the application's creation until its driver must run.
+    :param keep_on_kill: leave the application when a user kills the task.
     """
 
-    def __init__(self, cluster: dict[str, Any], handle: dict[str, Any], startup_timeout: float) -> None:
+    def __init__(
+        self, cluster: dict[str, Any], handle: dict[str, Any], startup_timeout: float, keep_on_kill: bool = False
+    ) -> None:
         super().__init__()
         self.cluster, self.handle, self.startup_timeout = cluster, handle, startup_timeout
+        self.keep_on_kill = keep_on_kill
         self._namespace, self._name, self._uid = handle["namespace"], handle["name"], handle["uid"]
         self._seconds: dict[str, float] = {}
         self._shown: dict[str, str] = {}
@@ -44,7 +48,7 @@ class SparkApplicationTrigger(BaseTrigger):
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """See :class:`BaseTrigger`."""
-        names = ("cluster", "handle", "startup_timeout")
+        names = ("cluster", "handle", "startup_timeout", "keep_on_kill")
         return f"{type(self).__module__}.{type(self).__name__}", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -59,10 +63,13 @@ class SparkApplicationTrigger(BaseTrigger):
         yield TriggerEvent({"end": end, "message": message, "handle": self.handle, "seconds": self._seconds})
 
     async def on_kill(self) -> None:
-        """Delete the application, and with it its driver and executors."""
+        """Delete the application, and with it its driver and executors, unless it is to be kept."""
         from bigdata.kubernetes.asynchronous import delete
         from bigdata.spark.operated import SPARK_APPLICATION
 
+        if self.keep_on_kill:
+            log.warning("Killed: leaving SparkApplication %s/%s", self._namespace, self._name)
+            return
         log.warning("Killed: deleting SparkApplication %s/%s", self._namespace, self._name)
         async with Cluster(**self.cluster).connect() as client:
             await delete(client, SPARK_APPLICATION, self._namespace, self._name, self._uid)
@@ -97,16 +104,25 @@ class SparkApplicationTrigger(BaseTrigger):
         return raw
 
     async def _show(self, found: Object) -> None:
-        """Push the links of the task's page, which no worker is there to push."""
+        """Push the links of the task's page, and where the driver's pod is, which no worker is there to push."""
         from bigdata import settings
-        from bigdata.links import KEYS
+        from bigdata.links import KEYS, pod_xcoms
         from bigdata.spark import pages
 
+        if pod := states.driver_pod(found):
+            for key, value in pod_xcoms(self._namespace, pod).items():
+                await self._tell(key, value)
         for page, url in pages.live(found, settings.load().driver_log_url).items():
-            if self._shown.get(page) != url:
-                self._shown[page] = url
+            if await self._tell(KEYS[page], url):
                 log.info("%s: %s", page, url if page != pages.Page.UI else pages.ui(found) or pages.port_forward(found))
-                await asyncio.to_thread(self._push, KEYS[page], url)
+
+    async def _tell(self, key: str, value: str) -> bool:
+        """Push a value unless it has been pushed; returns whether it is new."""
+        if self._shown.get(key) == value:
+            return False
+        self._shown[key] = value
+        await asyncio.to_thread(self._push, key, value)
+        return True
 
     def _push(self, key: str, value: str) -> None:
         from airflow.sdk.execution_time.xcom import XCom
