@@ -1,0 +1,149 @@
+"""How often a shared watch asks a server that answers, but badly: a small one of the test's own, by real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from bigdata.kubernetes import shared_watch
+from bigdata.kubernetes.resources import Kind
+from bigdata.kubernetes.shared_watch import SharedWatch
+
+Answer = Callable[["Server", web.Request], Awaitable[web.StreamResponse]]
+OBJECT = {"metadata": {"name": "it", "uid": "1", "resourceVersion": "5", "managedFields": [{}]}}
+
+
+class Server:
+    """Lists one object, and answers to a watch as the test says."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self.tokens: list[str] = []
+        self.lists = self.watches = 0
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.tokens.append(request.headers["authorization"])
+        if "watch" not in request.query:
+            self.lists += 1
+            return web.json_response({"metadata": {"resourceVersion": "7"}, "items": [OBJECT]})
+        self.watches += 1
+        return await self._answer(self, request)
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[list[Any]]:
+        """What a waiter has been given, while this serves."""
+        from kubernetes_asyncio.client import ApiClient, Configuration
+
+        app = web.Application()
+        app.router.add_get("/{path:.*}", self.handle)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        port = runner.addresses[0][1]
+        clients = 0
+
+        @asynccontextmanager
+        async def connect() -> AsyncIterator[Any]:
+            nonlocal clients
+            clients += 1
+            configuration = Configuration(host=f"http://127.0.0.1:{port}")
+            configuration.api_key["BearerToken"] = f"token-{clients}"
+            async with ApiClient(configuration) as client:
+                yield client
+
+        watch = SharedWatch(connect, Kind("example.org", "v1", "Thing", "things"), "here")
+        seen: list[Any] = []
+
+        async def wait() -> None:
+            async for found in watch.follow("it", "1"):
+                seen.append(found)
+
+        task = asyncio.create_task(wait())
+        try:
+            yield seen
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await runner.cleanup()
+
+
+def after(seconds: float, answer: Answer) -> tuple[Server, list[Any]]:
+    """The server and what a waiter was given, after some seconds."""
+
+    async def scenario() -> tuple[Server, list[Any]]:
+        server = Server(answer)
+        async with server.watched() as seen:
+            await asyncio.sleep(seconds)
+            return server, list(seen)
+
+    return asyncio.run(scenario())
+
+
+async def events(request: web.Request, *found: dict[str, Any]) -> web.StreamResponse:
+    """A watch that brings these and ends."""
+    response = web.StreamResponse()
+    await response.prepare(request)
+    for item in found:
+        await response.write(json.dumps(item).encode() + b"\n")
+    return response
+
+
+async def refuse(server: Server, request: web.Request) -> web.StreamResponse:
+    return web.Response(status=503)
+
+
+async def end_at_once(server: Server, request: web.Request) -> web.StreamResponse:
+    return await events(request)
+
+
+async def expire(server: Server, request: web.Request) -> web.StreamResponse:
+    return await events(request, {"type": "ERROR", "object": {"code": 410, "reason": "Expired", "message": "too old"}})
+
+
+async def change(server: Server, request: web.Request) -> web.StreamResponse:
+    version = str(10 + server.watches)
+    metadata = OBJECT["metadata"] | {"resourceVersion": version}
+    return await events(request, {"type": "MODIFIED", "object": {"metadata": metadata}})
+
+
+@pytest.mark.parametrize("answer", [refuse, end_at_once, expire])
+def test_pauses_grow_while_watches_bring_nothing(answer: Answer) -> None:
+    server, seen = after(2.5, answer)
+    # At 0, 0.2, 0.6, 1.4 s; the next would be at 3.
+    assert 3 <= server.watches <= 4
+    assert server.lists == (server.watches if answer is expire else 1)
+    assert [found["metadata"]["resourceVersion"] for found in seen] == ["5"]
+
+
+def test_pauses_stay_short_while_watches_bring_something() -> None:
+    server, seen = after(2.5, change)
+    assert server.watches >= 8
+    assert server.lists == 1
+    assert seen[-1]["metadata"]["resourceVersion"] == str(10 + server.watches)
+
+
+def test_each_watch_has_new_credentials_and_managed_fields_are_not_kept() -> None:
+    server, seen = after(1.0, change)
+    assert server.tokens[:2] == ["token-1", "token-1"]  # the list, and the watch from it
+    assert server.tokens[2:] == [f"token-{number}" for number in range(2, server.watches + 1)]
+    assert all("managedFields" not in found["metadata"] for found in seen)
+
+
+def test_a_silent_connection_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def be_silent(server: Server, request: web.Request) -> web.StreamResponse:
+        if server.watches > 1:
+            return await change(server, request)
+        response = await events(request)
+        await asyncio.sleep(60)
+        return response
+
+    monkeypatch.setattr(shared_watch, "_SILENCE_SECONDS", 0.5)
+    server, seen = after(2.0, be_silent)
+    assert server.watches >= 2
+    assert seen[-1]["metadata"]["resourceVersion"] != "5"
