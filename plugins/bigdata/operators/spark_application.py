@@ -113,6 +113,9 @@ class SparkApplicationOperator(SparkKubernetesOperator):
         chosen = settings.load()
         runtime = self._make_runtime(RuntimeName.KUBERNETES, chosen, context)
         attached = runtime.attach(**event["handle"], seconds=event["seconds"])
+        if event["end"] == "done":
+            runtime.cancel(attached)
+            return event["outcome"]
         if event["end"] == "gone":
             raise ApplicationGone(f"{attached.name} is gone: {DELETED}")
         if event["end"] == "refused":
@@ -238,9 +241,28 @@ class SparkApplicationOperator(SparkKubernetesOperator):
 
         handle: Any = self._submit(self._make_runtime(RuntimeName.KUBERNETES, chosen, context), application)
         trigger = SparkApplicationTrigger(
-            asdict(self._cluster), handle.identity, self.startup_timeout_seconds, keep_on_kill=self._is_kept
+            asdict(self._cluster),
+            handle.identity,
+            self.startup_timeout_seconds,
+            keep_on_kill=self._is_kept,
+            ends_task=self._can_end_deferred(),
+            driver_log=self.get_logs,
+            xcom=self.do_xcom_push,
         )
         self.defer(trigger=trigger, method_name="resume", timeout=self.execution_timeout)
+
+    def _can_end_deferred(self) -> bool:
+        """Whether a success leaves nothing to do that only a worker does."""
+        from airflow.sdk.listener import get_listener_manager
+
+        hooks = (type(self).post_execute, type(self).resume)
+        is_plain = hooks == (SparkKubernetesOperator.post_execute, SparkApplicationOperator.resume)
+        return (
+            self.delete_on_termination
+            and is_plain
+            and not (self.outlets or self._post_execute_hook or 0 in self.skip_on_exit_code or self.log_formatter)
+            and not get_listener_manager().has_listeners
+        )
 
     def _put_schedule(self, chosen: Settings, application: Application) -> dict[str, Any]:
         from bigdata.spark import schedules

@@ -28,6 +28,9 @@ from bigdata.spark.tries import DIGEST, Tries, digest, own
 
 SPARK_APPLICATION = Kind("sparkoperator.k8s.io", "v1beta2", "SparkApplication", "sparkapplications")
 
+# How long after its end the operator itself deletes an application that nobody has deleted.
+_LEFT_SECONDS = 24 * 3600
+
 
 @dataclass(frozen=True)
 class OperatorSettings:
@@ -118,6 +121,9 @@ class OperatorRuntime:
             found = self._tries(resources).settle(application)
             if found is None:
                 named = application.with_namespace(resources.namespace).with_annotations({DIGEST: digest(application)})
+                if self.settings.delete_on_termination and "timeToLiveSeconds" not in named.spec:
+                    # Nobody may be left to delete it, as when a worker dies at the last try.
+                    named = named.with_spec(timeToLiveSeconds=_LEFT_SECONDS)
                 found, is_new = resources.create(named.to_dict())
                 _check_own(application, found, resources.namespace)
                 how = "Created" if is_new else "Found"

@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from bigdata.errors import ClusterError
 from bigdata.kubernetes.resources import Object
@@ -22,24 +22,39 @@ from bigdata.triggers.clusters import Cluster, shared_watch
 
 log = logging.getLogger(__name__)
 
+_STORED_SECONDS = 60.0
+
 
 class SparkApplicationTrigger(BaseTrigger):
     """Fires once: ``{"end": "terminal" | "gone" | "late" | "refused", "handle": …, "seconds": {state: seconds}, …}``.
 
-    The handle is what :meth:`bigdata.spark.operated.OperatorRuntime.attach` takes.
+    The handle is what :meth:`bigdata.spark.operated.OperatorRuntime.attach` takes. Where the task ends here,
+    ``TaskSuccessEvent``; whoever resumes the task all the same is told ``{"end": "done", "outcome": …}``.
 
     :param cluster: fields of :class:`Cluster`.
     :param handle: :attr:`bigdata.spark.operated.OperatorHandle.identity`.
     :param startup_timeout: seconds from the application's creation until its driver must run.
     :param keep_on_kill: leave the application when a user kills the task.
+    :param ends_task: end the task here when the application has succeeded.
+    :param driver_log: show the driver's log then.
+    :param xcom: push the outcome as the task's result then.
     """
 
     def __init__(
-        self, cluster: dict[str, Any], handle: dict[str, Any], startup_timeout: float, keep_on_kill: bool = False
+        self,
+        cluster: dict[str, Any],
+        handle: dict[str, Any],
+        startup_timeout: float,
+        keep_on_kill: bool = False,
+        ends_task: bool = False,
+        driver_log: bool = True,
+        xcom: bool = False,
     ) -> None:
         super().__init__()
         self.cluster, self.handle, self.startup_timeout = cluster, handle, startup_timeout
-        self.keep_on_kill = keep_on_kill
+        self.keep_on_kill, self.ends_task, self.driver_log, self.xcom = keep_on_kill, ends_task, driver_log, xcom
+        self._application: Object = {}
+        self._is_done = False
         self._namespace, self._name, self._uid = handle["namespace"], handle["name"], handle["uid"]
         self._seconds: dict[str, float] = {}
         self._shown: dict[str, str] = {}
@@ -48,7 +63,7 @@ class SparkApplicationTrigger(BaseTrigger):
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """See :class:`BaseTrigger`."""
-        names = ("cluster", "handle", "startup_timeout", "keep_on_kill")
+        names = ("cluster", "handle", "startup_timeout", "keep_on_kill", "ends_task", "driver_log", "xcom")
         return f"{type(self).__module__}.{type(self).__name__}", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -60,6 +75,13 @@ class SparkApplicationTrigger(BaseTrigger):
             end, message = "late", ""
         except ClusterError as error:
             end, message = "refused", str(error)
+        if event := await self._done(end):
+            self._is_done = True
+            yield event
+            # As soon as Airflow has stored it, it cancels this and calls on_kill.
+            await asyncio.sleep(_STORED_SECONDS)
+            await self.on_kill()
+            return
         yield TriggerEvent({"end": end, "message": message, "handle": self.handle, "seconds": self._seconds})
 
     async def on_kill(self) -> None:
@@ -67,10 +89,11 @@ class SparkApplicationTrigger(BaseTrigger):
         from bigdata.kubernetes.asynchronous import delete
         from bigdata.spark.operated import SPARK_APPLICATION
 
-        if self.keep_on_kill:
+        if self.keep_on_kill and not self._is_done:
             log.warning("Killed: leaving SparkApplication %s/%s", self._namespace, self._name)
             return
-        log.warning("Killed: deleting SparkApplication %s/%s", self._namespace, self._name)
+        why = "Done" if self._is_done else "Killed"
+        log.info("%s: deleting SparkApplication %s/%s", why, self._namespace, self._name)
         async with Cluster(**self.cluster).connect() as client:
             await delete(client, SPARK_APPLICATION, self._namespace, self._name, self._uid)
 
@@ -86,11 +109,35 @@ class SparkApplicationTrigger(BaseTrigger):
                 return "gone"
             phase = states.phase(self._told(found))
             if phase.is_terminal:
+                self._application = found
                 return "terminal"
             if phase == states.Phase.RUNNING:
                 limit.reschedule(None)
             await self._show(found)
         raise AssertionError("a watch ends with None")
+
+    async def _done(self, end: str) -> TriggerEvent | None:
+        """End the task, if it is to end here and the application has succeeded."""
+        from bigdata import settings
+        from bigdata.links import KEYS
+        from bigdata.spark import pages
+        from bigdata.triggers import ending
+
+        found = self._application
+        is_success = end == "terminal" and states.phase(states.raw_state(found)) == states.Phase.SUCCEEDED
+        if not (self.ends_task and is_success):
+            return None
+        line = log.info if self.driver_log else None
+        outcome = await ending.succeed(Cluster(**self.cluster), found, self._seconds, line)
+        if outcome is None:
+            return None
+        history = pages.history(settings.load().history_server_url, outcome.application_id)
+        for page in (pages.Page.UI, pages.Page.HISTORY):
+            await self._tell(KEYS[page], history)
+        event = TaskSuccessEvent(xcoms={"return_value": outcome.to_dict()} if self.xcom else {})
+        # Not stored; `airflow dags test`, which knows no such event, resumes the task with it.
+        event.payload = {"end": "done", "outcome": outcome.to_dict(), "handle": self.handle, "seconds": self._seconds}
+        return event
 
     def _told(self, found: Object) -> str:
         raw = states.raw_state(found)
