@@ -6,10 +6,12 @@ it, such as by ``kind load docker-image bigdata/spark:4.2.0``. Another name: BIG
 
 from __future__ import annotations
 
+import json
 import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +23,11 @@ from bigdata.spark.native import NativeRuntime, NativeSettings
 from bigdata.spark.operated import SPARK_APPLICATION, OperatorSettings
 from bigdata.spark.runtime import Outcome, State, run
 
+from ..airflow_api import Api
 from . import operated
+from .airflow import Airflow
+from .line import Line
+from .witness import Witness
 
 SERVICE_ACCOUNT = "spark-operator-spark"
 # What the chart of operator 2.5.2 gives a driver.
@@ -141,3 +147,38 @@ def bench(api_client: Any, core: Any) -> Iterator[operated.Bench]:
     yield bench
     remaining = lambda: [*left(api_client, operated.NAMESPACE), *bench.resources.select("")]  # noqa: E731
     assert soon(lambda: not remaining(), 60), remaining()
+
+
+@pytest.fixture(scope="session")
+def line() -> Line:
+    if not os.environ.get("KUBECONFIG"):
+        pytest.skip("KUBECONFIG is not set: these tests need a cluster")
+    return Line(Path(os.environ["KUBECONFIG"]))
+
+
+@pytest.fixture(scope="session")
+def airflow(line: Line, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
+    home = tmp_path_factory.mktemp("airflow")
+    config = line.kubeconfig(home / "kubeconfig")
+    connection = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(config)}}
+    environ = {"AIRFLOW_CONN_KUBERNETES_DEFAULT": json.dumps(connection), "FAULTS_PIDS": str(home / "pids")}
+    environ["AIRFLOW__SECRETS__BACKEND"] = ""
+    environ["AIRFLOW__BIGDATA__DRIVER_LOG_URL"] = "https://logs.example.org/{namespace}/{pod}"
+    airflow = Airflow(home, Path(__file__).parent / "dags", environ)
+    try:
+        airflow.api = airflow.start()
+        yield airflow
+    finally:
+        airflow.stop()
+
+
+@pytest.fixture
+def api(airflow: Airflow) -> Api:
+    return airflow.api
+
+
+@pytest.fixture
+def witness(bench: Bench) -> Iterator[Witness]:
+    found = Witness(bench.resources)
+    yield found
+    found.stop()

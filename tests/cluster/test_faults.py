@@ -6,22 +6,12 @@ task's state is right, and nothing of ours is left.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
-
-from bigdata.errors import ClusterError
-from bigdata.kubernetes.resources import Resources
-from bigdata.spark import states
-from bigdata.spark.naming import OURS
 
 from ..airflow_api import Api, Run
 from .airflow import Airflow
@@ -29,69 +19,9 @@ from .conftest import soon
 from .dags.faults import LONG
 from .line import Line
 from .operated import NAMESPACE, Bench, application
+from .witness import Witness
 
 pytestmark = pytest.mark.cluster
-DAGS = Path(__file__).parent / "dags"
-
-
-class Witness:
-    """Sees every application of ours that ever is in the namespace, and how many there are at once."""
-
-    def __init__(self, resources: Resources) -> None:
-        self.uids: list[str] = []
-        self.most = 0
-        self._resources, self._stopped = resources, threading.Event()
-        threading.Thread(target=self._look, daemon=True).start()
-
-    def stop(self) -> None:
-        self._stopped.set()
-
-    def raw(self) -> str:
-        """The state of the one application; "none" without one."""
-        found = self._resources.select(OURS)
-        return states.raw_state(found[0]) or "NEW" if found else "none"
-
-    def _look(self) -> None:
-        while not self._stopped.is_set():
-            with suppress(ClusterError):
-                found = [item for item in self._resources.select(OURS) if "deletionTimestamp" not in item["metadata"]]
-                self.uids += [uid for item in found if (uid := item["metadata"]["uid"]) not in self.uids]
-                self.most = max(self.most, len(found))
-            self._stopped.wait(0.2)
-
-
-@pytest.fixture(scope="module")
-def line() -> Line:
-    if not os.environ.get("KUBECONFIG"):
-        pytest.skip("KUBECONFIG is not set: these tests need a cluster")
-    return Line(Path(os.environ["KUBECONFIG"]))
-
-
-@pytest.fixture(scope="module")
-def airflow(line: Line, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
-    home = tmp_path_factory.mktemp("airflow")
-    config = line.kubeconfig(home / "kubeconfig")
-    connection = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(config)}}
-    environ = {"AIRFLOW_CONN_KUBERNETES_DEFAULT": json.dumps(connection), "FAULTS_PIDS": str(home / "pids")}
-    environ["AIRFLOW__SECRETS__BACKEND"] = ""
-    airflow = Airflow(home, DAGS, environ)
-    try:
-        airflow.api = airflow.start()
-        yield airflow
-    finally:
-        airflow.stop()
-
-
-@pytest.fixture
-def api(airflow: Airflow) -> Api:
-    return airflow.api
-
-
-@pytest.fixture
-def witness(bench: Bench) -> Iterator[Witness]:
-    found = Witness(bench.resources)
-    yield found
-    found.stop()
 
 
 def reach(witness: Witness, raw: str, seconds: float = 90) -> None:

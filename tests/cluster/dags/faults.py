@@ -73,6 +73,7 @@ def one(dag_id: str, kind: type[SparkApplicationOperator] = SparkApplicationOper
 
 one("plain", Noted)
 one("deferred", deferrable=True)
+one("deferred_once", deferrable=True, retries=0)
 one("dies", DiesBeforeDefer, deferrable=True)
 one("late_plain", execution_timeout=timedelta(seconds=25), retries=0)
 one("late_deferred", execution_timeout=timedelta(seconds=25), retries=0, deferrable=True)
