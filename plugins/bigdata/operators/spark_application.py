@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
     from airflow.sdk import Context
 
+    from bigdata.operators.told import Told
     from bigdata.spark.application import Application
     from bigdata.spark.runtime import Handle, Outcome, Runtime, State
     from bigdata.triggers.clusters import Cluster
@@ -115,6 +116,7 @@ class SparkApplicationOperator(SparkKubernetesOperator):
         attached = runtime.attach(**event["handle"], seconds=event["seconds"])
         if event["end"] == "done":
             runtime.cancel(attached)
+            self._told(context).pod(attached.namespace, event["outcome"]["driver_pod"])
             return event["outcome"]
         if event["end"] == "gone":
             raise ApplicationGone(f"{attached.name} is gone: {DELETED}")
@@ -128,7 +130,7 @@ class SparkApplicationOperator(SparkKubernetesOperator):
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except BaseException:
-            if not (self._is_killed and self._is_kept):
+            if not (self._is_killed and self.keeps_on_kill):
                 runtime = self._make_runtime(RuntimeName.KUBERNETES, settings.load(), context)
                 runtime.discard(self._application(context, RuntimeName.KUBERNETES))
             raise
@@ -173,7 +175,8 @@ class SparkApplicationOperator(SparkKubernetesOperator):
         return cluster(self, settings.load())
 
     @property
-    def _is_kept(self) -> bool:
+    def keeps_on_kill(self) -> bool:
+        """Whether the application stays when the task is killed."""
         return self.on_kill_action.value == "keep_pod"
 
     def _runtime_name(self, chosen: Settings) -> RuntimeName:
@@ -202,7 +205,7 @@ class SparkApplicationOperator(SparkKubernetesOperator):
         return handle
 
     def _end(self, runtime: Runtime[Any], handle: Handle) -> None:
-        if self._is_kept:
+        if self.keeps_on_kill:
             log.warning("Killed, with on_kill_action=keep_pod: leaving %s", handle.name)
             runtime.leave(handle)
         else:
@@ -235,34 +238,14 @@ class SparkApplicationOperator(SparkKubernetesOperator):
             raise AirflowSkipException(f"{handle.name} ended with exit code {code}: skipped by skip_on_exit_code")
 
     def _submit_and_defer(self, chosen: Settings, application: Application, context: Context) -> None:
-        from dataclasses import asdict
-
+        from bigdata.operators.deferral import trigger_arguments
         from bigdata.triggers.spark_application import SparkApplicationTrigger
 
+        # First, as an error after the submit would leave the application.
+        arguments = trigger_arguments(self, self._cluster)
         handle: Any = self._submit(self._make_runtime(RuntimeName.KUBERNETES, chosen, context), application)
-        trigger = SparkApplicationTrigger(
-            asdict(self._cluster),
-            handle.identity,
-            self.startup_timeout_seconds,
-            keep_on_kill=self._is_kept,
-            ends_task=self._can_end_deferred(),
-            driver_log=self.get_logs,
-            xcom=self.do_xcom_push,
-        )
+        trigger = SparkApplicationTrigger(handle=handle.identity, **arguments)
         self.defer(trigger=trigger, method_name="resume", timeout=self.execution_timeout)
-
-    def _can_end_deferred(self) -> bool:
-        """Whether a success leaves nothing to do that only a worker does."""
-        from airflow.sdk.listener import get_listener_manager
-
-        hooks = (type(self).post_execute, type(self).resume)
-        is_plain = hooks == (SparkKubernetesOperator.post_execute, SparkApplicationOperator.resume)
-        return (
-            self.delete_on_termination
-            and is_plain
-            and not (self.outlets or self._post_execute_hook or 0 in self.skip_on_exit_code or self.log_formatter)
-            and not get_listener_manager().has_listeners
-        )
 
     def _put_schedule(self, chosen: Settings, application: Application) -> dict[str, Any]:
         from bigdata.spark import schedules
@@ -274,9 +257,13 @@ class SparkApplicationOperator(SparkKubernetesOperator):
 
     def _make_runtime(self, name: RuntimeName, chosen: Settings, context: Context) -> Any:
         from bigdata.operators.runtimes import make
+
+        return make(name, self, chosen, self._told(context))
+
+    def _told(self, context: Context) -> Told:
         from bigdata.operators.told import Told
 
-        return make(name, self, chosen, Told(self.log.info, self.pages, context["ti"]))
+        return Told(self.log.info, self.pages, context["ti"])
 
 
 def _observed(runtime: Runtime[Any], handle: Handle) -> Outcome:

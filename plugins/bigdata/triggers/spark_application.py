@@ -108,12 +108,12 @@ class SparkApplicationTrigger(BaseTrigger):
             if found is None:
                 return "gone"
             phase = states.phase(self._told(found))
+            if phase != states.Phase.PENDING:
+                limit.reschedule(None)
+            await self._show(found)
             if phase.is_terminal:
                 self._application = found
                 return "terminal"
-            if phase == states.Phase.RUNNING:
-                limit.reschedule(None)
-            await self._show(found)
         raise AssertionError("a watch ends with None")
 
     async def _done(self, end: str) -> TriggerEvent | None:
