@@ -2,6 +2,10 @@
 # What Spark on Kubernetes asks of an image: "driver ARGUMENTS" and "executor"; anything else is run as it is.
 set -euo pipefail
 
+# Driver and executors copy the files that an application names to the folder they run in; where the root cannot be
+# written to, that is /tmp.
+[ -w . ] || cd "${TMPDIR:-/tmp}"
+
 case "${1:-}" in
 driver)
     exec "$SPARK_HOME/bin/spark-submit" --deploy-mode client \

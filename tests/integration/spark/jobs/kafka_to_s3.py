@@ -1,4 +1,4 @@
-"""Writes numbers to a Kafka topic, and streams them from there to Parquet on S3, as often as it is called.
+"""Writes numbers to a Kafka topic and streams them from there to Parquet on S3, twice.
 
 kafka_to_s3.py BROKER TOPIC FOLDER
 """
@@ -10,15 +10,14 @@ from pyspark.sql import SparkSession
 broker, topic, folder = sys.argv[1:]
 spark = SparkSession.builder.getOrCreate()
 kafka = {"kafka.bootstrap.servers": broker, "startingOffsets": "earliest", "subscribe": topic}
-
 numbers = spark.range(100).selectExpr("string(id) AS key", "string(id * id) AS value")
-numbers.write.format("kafka").option("kafka.bootstrap.servers", broker).option("topic", topic).save()
 
-read = spark.readStream.format("kafka").options(**kafka).load().selectExpr("string(key)", "string(value)")
-query = read.writeStream.trigger(availableNow=True).option("checkpointLocation", f"{folder}/checkpoint")
-query.start(f"{folder}/rows").awaitTermination()
+for _ in range(2):
+    numbers.write.format("kafka").option("kafka.bootstrap.servers", broker).option("topic", topic).save()
+    read = spark.readStream.format("kafka").options(**kafka).load().selectExpr("string(key)", "string(value)")
+    query = read.writeStream.trigger(availableNow=True).option("checkpointLocation", f"{folder}/checkpoint")
+    query.start(f"{folder}/rows").awaitTermination()
+    print("rows:", spark.read.parquet(f"{folder}/rows").count())
 
-found = spark.read.parquet(f"{folder}/rows")
-print("rows:", found.count(), "of", spark.read.format("kafka").options(**kafka).load().count())
-print("square of 99:", {row.value for row in found.where("key = '99'").collect()})
+print("square of 99:", {row.value for row in spark.read.parquet(f"{folder}/rows").where("key = '99'").collect()})
 spark.stop()
