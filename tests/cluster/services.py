@@ -53,6 +53,13 @@ exec java -Xmx256m -cp "/data/lib/*" kafka.Kafka /etc/kafka/server.properties
 """
 
 
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves files without a word."""
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
 def node_address(core: Any) -> str:
     """The first node's, where node ports answer."""
     (node, *_) = core.list_node().items
@@ -101,7 +108,7 @@ def kafka(core: Any, settings: Settings) -> Iterator[KafkaConfig]:
     """A broker in a pod, on a node port. The Spark image has Java; Kafka's jars come from this machine."""
     name = f"kafka-{uuid.uuid4().hex[:8]}"
     (found,) = jars.fetch(settings, ["kafka"]).values()
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(found[0].parent))
+    handler = functools.partial(Quiet, directory=str(found[0].parent))
     with http.server.ThreadingHTTPServer((own_address(core), 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         spec = {"type": "NodePort", "selector": {"app": name}, "ports": [{"port": 9092}]}
