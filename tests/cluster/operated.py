@@ -12,7 +12,7 @@ from typing import Any
 from bigdata.kubernetes.resources import Resources
 from bigdata.spark.application import Application
 from bigdata.spark.manifest import load
-from bigdata.spark.naming import TaskTry
+from bigdata.spark.naming import NAME_VARIABLE, TaskTry
 from bigdata.spark.operated import SPARK_APPLICATION, OperatorHandle, OperatorRuntime, OperatorSettings
 from bigdata.spark.runtime import Outcome, State, run
 
@@ -55,7 +55,7 @@ def application(what: str = "show", task_try: TaskTry | None = None, **spec: Any
     """The job as an application of a task's try."""
     mounted = {"volumeMounts": [{"name": "job", "mountPath": "/mnt/job"}]}
     named = task_try or TaskTry("cluster", "test", uuid.uuid4().hex)
-    base = load(PI).with_name(named.name).with_labels(named.labels)
+    base = load(PI).with_name(named.name).with_labels(named.labels).with_variable(NAME_VARIABLE, named.name)
     return base.with_spec(
         image=IMAGE,
         mainApplicationFile="local:///mnt/job/job.py",

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -114,6 +115,45 @@ def test_the_exception_becomes_the_reason(bench: Bench, job: None) -> None:
     assert (outcome.phase, outcome.raw, outcome.exit_code) == (Phase.FAILED, "exit code 1", 1)
     assert outcome.reason == "ValueError: the passengers are missing"
     assert any("job.py" in line for line in outcome.last_lines)
+
+
+def test_lines_that_are_not_shown_tell_the_reason_all_the_same(bench: Bench, job: None, namespace: str) -> None:
+    shown: list[str] = []
+    pods: list[tuple[str, str]] = []
+    runtime = NativeRuntime(bench.settings, bench.lines.append, lambda *pod: pods.append(pod), shown.append)
+    assert run(runtime, application("fail")).reason == "ValueError: the passengers are missing"
+    assert pods == [(namespace, "spark-pi-driver")]
+    assert "Traceback (most recent call last):" in shown
+    assert not [line for line in bench.lines if "passengers are missing" in line]
+
+
+def test_a_driver_that_is_left_runs_on(bench: Bench, job: None, core: Any, namespace: str) -> None:
+    runtime = bench.runtime
+    handle = runtime.submit(application("wait"))
+    last = None
+    for last in runtime.observe(handle):
+        if last.phase == Phase.RUNNING:
+            runtime.leave(handle)
+    assert last is not None
+    assert (last.phase, last.raw) == (Phase.GONE, "left")
+    runtime.cancel(handle)
+    assert core.read_namespaced_pod("spark-pi-driver", namespace).status.phase == "Running"
+    # The next run of it makes room for itself.
+    assert bench.run(application("fail")).phase == Phase.FAILED
+    assert any(line.startswith("Deleted pod") for line in bench.lines)
+
+
+def test_a_pod_of_the_same_name_of_another_task_is_left_alone(bench: Bench, job: None, core: Any) -> None:
+    mine, other = (
+        application("wait").with_labels(TaskTry("cluster", task, uuid.uuid4().hex).labels) for task in ("mine", "other")
+    )
+    handle = bench.runtime.submit(mine)
+    try:
+        with pytest.raises(SubmitError, match="spark-pi-driver exists and is not of this application"):
+            bench.runtime.submit(other)
+        assert handle.drivers.read(handle.pod).metadata.uid == handle.uid
+    finally:
+        bench.runtime.cancel(handle)
 
 
 def test_a_driver_that_has_ended_may_be_kept(bench: Bench, job: None, core: Any, namespace: str) -> None:

@@ -80,6 +80,19 @@ def test_a_success_that_nobody_saw_is_taken_and_a_failure_is_not(bench: Bench, r
     bench.runtime.cancel(again)
 
 
+def test_under_a_given_name_a_failure_that_is_kept_makes_room_for_the_next_try(kept: Bench, run_id: str) -> None:
+    first = kept.runtime.submit(tried(run_id, 1, "fail").with_name("given"))
+    assert soon(lambda: raw_state(kept.resources.read("given") or {}) == "FAILED", 120)
+    kept.runtime.cancel(first)
+    assert names(kept) == {"given"}
+    # The same try finds its own end, the next one does not take it for its own.
+    assert kept.runtime.submit(tried(run_id, 1, "fail").with_name("given")).uid == first.uid
+    second = kept.runtime.submit(tried(run_id, 2, "fail").with_name("given"))
+    assert second.uid != first.uid
+    assert names(kept) == {"given"}
+    kept.runtime.cancel(second)
+
+
 def test_another_spec_or_another_task_is_not_taken_over(bench: Bench, run_id: str) -> None:
     first = bench.runtime.submit(tried(run_id))
     other = bench.runtime.submit(application("wait", TaskTry("cluster", "tries", run_id, map_index=1)))
