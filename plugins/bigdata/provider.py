@@ -35,7 +35,9 @@ def get_provider_info() -> dict[str, Any]:
                     "namespace": _option("Namespace of applications that name none.", "default"),
                     "s3_conn_id": _option("Connection to the S3 API.", "aws_default"),
                     "kafka_conn_id": _option("Connection to Kafka.", "kafka_default"),
-                    "kubernetes_conn_id": _option("Connection to the cluster.", "kubernetes_default"),
+                    "kubernetes_conn_id": _option(
+                        "Connection to the cluster, for tasks that name none.", "kubernetes_default"
+                    ),
                     "secret_connections": _option(
                         "Outside a cluster: which connection stands for which Kubernetes Secret, as JSON.",
                         '{"aws-credentials": "aws_default"}',
