@@ -13,6 +13,7 @@ from bigdata.spark.naming import OURS, TRY, TaskTry
 from bigdata.spark.operated import OperatorHandle
 from bigdata.spark.runtime import Phase
 from bigdata.spark.states import raw_state
+from bigdata.spark.tries import SEEN
 
 from .conftest import soon
 from .operated import Bench, application, until
@@ -111,6 +112,17 @@ def test_without_reattach_it_is_made_anew(bench: Bench, run_id: str) -> None:
     assert len({first.uid, second.uid, third.uid}) == 3
     assert names(bench) == {third.name}
     bench.runtime.cancel(third)
+
+
+def test_a_success_that_was_seen_belongs_to_nobody_else(bench: Bench, run_id: str) -> None:
+    """As after a triggerer that died when the task had ended, before it could delete the application."""
+    first = bench.runtime.submit(tried(run_id, what="show"))
+    assert soon(lambda: raw_state(bench.resources.read(first.name) or {}) == "COMPLETED", 120)
+    bench.resources.patch(first.name, SEEN)
+    second = bench.runtime.submit(tried(run_id, 2, "show"))
+    assert second.uid != first.uid
+    assert names(bench) == {second.name}
+    bench.runtime.cancel(second)
 
 
 @pytest.fixture

@@ -2,39 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from bigdata.errors import ClusterError
 from bigdata.kubernetes.errors import async_told
-from bigdata.kubernetes.resources import Kind
+from bigdata.kubernetes.resources import Kind, Object
 
 _PIECE = 64 * 1024
+_SECONDS = 10
 
 
-async def delete(client: Any, kind: Kind, namespace: str, name: str, uid: str) -> None:
-    """Delete an object with all that it owns; harmless if it is gone.
+class AsyncResources:
+    """The objects of one kind in one namespace.
 
     :param client: a ``kubernetes_asyncio`` ``ApiClient``.
-    :param uid: delete no other object of that name.
-    :raises ClusterError: the server refuses, or does not answer.
     """
-    from kubernetes_asyncio.client import CustomObjectsApi, V1DeleteOptions, V1Preconditions
 
-    try:
-        with async_told(f"{kind} {namespace}/{name}"):
-            await CustomObjectsApi(client).delete_namespaced_custom_object(
-                kind.group,
-                kind.version,
-                namespace,
-                kind.plural,
-                name,
-                body=V1DeleteOptions(propagation_policy="Background", preconditions=V1Preconditions(uid=uid)),
-                _request_timeout=30,
-            )
-    except ClusterError as error:
-        if error.status not in (404, 409):
+    def __init__(self, client: Any, kind: Kind, namespace: str) -> None:
+        from kubernetes_asyncio.client import CustomObjectsApi
+
+        self._api, self._what = CustomObjectsApi(client), f"{kind} {namespace}"
+        self._where = (kind.group, kind.version, namespace, kind.plural)
+
+    async def read(self, name: str) -> Object | None:
+        """An object as it is now; None if there is none.
+
+        :raises ClusterError: the server refuses, or does not answer.
+        """
+        try:
+            found: Object = await self._ask(name, self._api.get_namespaced_custom_object)
+        except ClusterError as error:
+            if error.status == 404:
+                return None
             raise
+        return found
+
+    async def patch(self, name: str, change: Object) -> None:
+        """Merge a change into an object.
+
+        :raises ClusterError: there is none, or the server refuses, or does not answer.
+        """
+        call = self._api.patch_namespaced_custom_object
+        await self._ask(name, call, body=dict(change), _content_type="application/merge-patch+json")
+
+    async def delete(self, name: str, uid: str, version: str) -> None:
+        """Delete an object with all that it owns; harmless if it is gone.
+
+        :param uid: delete no other object of that name.
+        :param version: delete it only as it was at this version.
+        :raises ClusterError: it has changed (409), or the server refuses, or does not answer.
+        """
+        from kubernetes_asyncio.client import V1DeleteOptions, V1Preconditions
+
+        only = V1Preconditions(uid=uid, resource_version=version)
+        options = V1DeleteOptions(propagation_policy="Background", preconditions=only)
+        try:
+            await self._ask(name, self._api.delete_namespaced_custom_object, body=options)
+        except ClusterError as error:
+            if error.status != 404:
+                raise
+
+    async def _ask(self, name: str, call: Callable[..., Awaitable[Any]], **options: Any) -> Any:
+        with async_told(f"{self._what}/{name}"):
+            return await call(*self._where, name, _request_timeout=_SECONDS, **options)
 
 
 async def log_of(client: Any, namespace: str, pod: str, container: str) -> AsyncIterator[bytes]:

@@ -13,11 +13,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from bigdata import __version__
 from bigdata.errors import ClusterError
 from bigdata.kubernetes.errors import told
 
 T = TypeVar("T")
 Object = Mapping[str, Any]
+
+# By what the API server's audit log knows our requests.
+USER_AGENT = f"airflow-bigdata/{__version__}"
 
 _REQUEST_SECONDS = (10, 30)
 _POLL_SECONDS = 0.2

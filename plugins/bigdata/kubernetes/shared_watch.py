@@ -15,6 +15,7 @@ when its last waiter has left.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -68,9 +69,13 @@ class SharedWatch:
     """See the module.
 
     :param selector: a label selector that all objects waited for must match; what does not is not transferred.
+    :param patience: seconds for which a refusal, or a connection that cannot be had, must last before it is raised.
     """
 
-    def __init__(self, connect: Connect, kind: Kind, namespace: str, selector: str = "") -> None:
+    def __init__(
+        self, connect: Connect, kind: Kind, namespace: str, selector: str = "", patience: float = 120.0
+    ) -> None:
+        self._patience = patience
         self._connect, self._kind, self._namespace, self._selector = connect, kind, namespace, selector
         self._objects: dict[str, Object] = {}
         self._waiters: dict[str, set[Waiter]] = {}
@@ -91,7 +96,9 @@ class SharedWatch:
         if self._is_synced:
             waiter.tell(self._objects.get(name))
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._run(), name=f"watch {self._kind} in {self._namespace}")
+            # In a context of its own: what it logs is no line of the one task that came first.
+            what, own = f"watch {self._kind} in {self._namespace}", contextvars.Context()
+            self._task = asyncio.create_task(self._run(), name=what, context=own)
         try:
             while True:
                 found = await waiter.next()
@@ -121,28 +128,33 @@ class SharedWatch:
 
     async def _run(self) -> None:
         loop, pause = asyncio.get_running_loop(), _SHORTEST_PAUSE
+        bad_since: float | None = None
         while True:
             events, start = self._events, loop.time()
             try:
                 async with self._connect() as client:
                     self._version = self._version or await self._list(client)
                     await self._watch(client)
-            except ClusterError as error:
-                if error.status == 410:
+                bad_since = None
+            except Exception as error:
+                is_heard = self._events > events
+                bad_since = loop.time() if is_heard or bad_since is None else bad_since
+                if getattr(error, "status", 0) == 410:
                     self._version = ""
-                elif error.is_transient:
-                    log.warning("%s; trying again", error)
-                else:
+                elif self._is_hopeless(error, loop.time() - bad_since):
                     self._fail(error)
                     return
-            except Exception as error:  # such as a connection that cannot be read: nobody else would see it
-                self._fail(error)
-                return
+                else:
+                    log.warning("%s: %s; trying again", self._what(), error)
             # A server may also take each watch and end it at once.
             if self._events > events or loop.time() - start > _LONGEST_PAUSE:
                 pause = _SHORTEST_PAUSE
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _is_hopeless(self, error: Exception, seconds: float) -> bool:
+        """A refusal may be a moment's trouble of the server, and so may be credentials that cannot be read."""
+        return not (isinstance(error, ClusterError) and error.is_transient) and seconds >= self._patience
 
     def _fail(self, error: Exception) -> None:
         self._is_synced, self._version = False, ""
@@ -191,11 +203,18 @@ class SharedWatch:
                 _request_timeout=timeout,
             ) as stream:
                 async for event in stream:
-                    found = event["raw_object"]
+                    found = self._object(event)
                     self._events += 1
                     self._version = found["metadata"]["resourceVersion"]
                     if event["type"] != "BOOKMARK":
                         self._changed(event["type"], found)
+
+    def _object(self, event: Any) -> Object:
+        """The object of an event; the client gives on whatever a server, or what stands before it, has answered."""
+        found = event.get("raw_object") if isinstance(event, dict) else event
+        if not isinstance(found, dict) or not (found.get("metadata") or {}).get("resourceVersion"):
+            raise ClusterError(self._what(), f"no event of a watch: {str(found)[:200]}", is_transient=True)
+        return found
 
     def _changed(self, what: str, found: Object) -> None:
         name = found["metadata"]["name"]
@@ -210,16 +229,17 @@ class SharedWatch:
             waiter.tell(self._objects.get(name))
 
     async def _read(self, name: str) -> Object | None:
-        pause = _SHORTEST_PAUSE
+        loop, pause = asyncio.get_running_loop(), _SHORTEST_PAUSE
+        began = loop.time()
         while True:
             try:
                 async with self._connect() as client:
                     found: Object = await self._ask(self._api(client).get_namespaced_custom_object, name=name)
                     return found
-            except ClusterError as error:
-                if error.status == 404:
+            except Exception as error:
+                if getattr(error, "status", 0) == 404:
                     return None
-                if not error.is_transient:
+                if self._is_hopeless(error, loop.time() - began):
                     raise
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)

@@ -3,13 +3,14 @@
 Contract: the object is read, then watched from that very version on, so that no state that lasts is missed between the
 two; whatever breaks the watch (an expired version, a server that restarts) leads to a new read. States that came and
 went while nobody watched may be missed. A deleted object, or a successor under its name, is told as None, which is the
-end. A server that is away is waited for, as what it manages runs on; a refusal (401, 403) is raised.
+end. A server that is away is waited for, as what it manages runs on; a refusal that lasts for two minutes is raised.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,7 +21,9 @@ log = logging.getLogger(__name__)
 
 _WATCH_SECONDS = 60
 _LONGEST_PAUSE = 10.0
-_REFUSED = (401, 403)
+# Refused, or a kind that is not known any more; a server that restarts may say so for a moment.
+_REFUSED = (401, 403, 404)
+_PATIENCE = 120.0
 
 
 def follow(resources: Resources, name: str, uid: str, stopped: threading.Event) -> Iterator[Object | None]:
@@ -30,17 +33,19 @@ def follow(resources: Resources, name: str, uid: str, stopped: threading.Event) 
     :param stopped: ends the iteration, within a second where the server sends nothing.
     :raises ClusterError: the server refuses to show it.
     """
-    pause = 0.2
+    pause, refused_since = 0.2, 0.0
     while not stopped.is_set():
         try:
             for found in _watch_once(resources, name, uid, stopped):
-                pause = 0.2
+                pause, refused_since = 0.2, 0.0
                 yield found
                 if found is None:
                     return
         except ClusterError as error:
             if error.status in _REFUSED:
-                raise
+                refused_since = refused_since or time.monotonic()
+                if time.monotonic() - refused_since >= _PATIENCE:
+                    raise
             log.warning("%s; trying again", error)
             stopped.wait(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)

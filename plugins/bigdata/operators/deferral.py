@@ -32,11 +32,14 @@ def _can_end_there(operator: SparkApplicationOperator) -> bool:
 
     hooks = (type(operator).post_execute, type(operator).resume)
     is_plain = hooks == (SparkKubernetesOperator.post_execute, SparkApplicationOperator.resume)
+    # Airflow gives mapped tasks the length of a result only when a worker pushes it.
+    is_mapped_over = operator.multiple_outputs or next(iter(operator.iter_mapped_dependants()), None)
     shows_lines_otherwise = operator.get_logs and operator.log_formatter
     return (
         operator.delete_on_termination
         and is_plain
         and not (operator.outlets or operator._post_execute_hook or 0 in operator.skip_on_exit_code)
         and not shows_lines_otherwise
+        and not is_mapped_over
         and not get_listener_manager().has_listeners
     )

@@ -73,6 +73,7 @@ def native_runtime(operator: SparkKubernetesOperator, chosen: Settings, told: To
 
 def operator_runtime(operator: SparkKubernetesOperator, chosen: Settings, told: Told) -> OperatorRuntime:
     """The runtime of a cluster with the Spark operator."""
+    from bigdata.kubernetes.resources import USER_AGENT
     from bigdata.spark import pages, states
     from bigdata.spark.operated import OperatorRuntime, OperatorSettings
 
@@ -84,8 +85,11 @@ def operator_runtime(operator: SparkKubernetesOperator, chosen: Settings, told: 
             if page == Page.UI and not pages.ui(application):
                 told.line(f"Spark UI: {pages.port_forward(application)}")
 
+    pages.filled(chosen.driver_log_url)  # wrong, it is told before anything runs
+    client = operator.hook.get_conn()
+    client.user_agent = USER_AGENT
     settings = OperatorSettings(
-        api_client=operator.hook.get_conn(),
+        api_client=client,
         namespace=chosen.namespace,
         startup_timeout=operator.startup_timeout_seconds,
         delete_on_termination=operator.delete_on_termination,

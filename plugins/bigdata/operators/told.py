@@ -39,5 +39,8 @@ class Told:
         if self._pushed.get(key) == value:
             return False
         self._pushed[key] = value
-        self._ti.xcom_push(key=key, value=value)
+        try:
+            self._ti.xcom_push(key=key, value=value)
+        except Exception as error:  # a link is not worth the application
+            log.warning("XCom %s could not be pushed: %s: %s", key, type(error).__name__, error)
         return True

@@ -9,9 +9,10 @@ uid; one that has not ended is gone with its driver and executors when it return
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -24,7 +25,7 @@ from bigdata.spark.naming import TRY
 from bigdata.spark.operated_events import Event, Events
 from bigdata.spark.operated_view import View
 from bigdata.spark.runtime import LogLine, Phase, State, left
-from bigdata.spark.tries import DIGEST, Tries, digest, own
+from bigdata.spark.tries import DIGEST, SEEN, Tries, digest, own
 
 SPARK_APPLICATION = Kind("sparkoperator.k8s.io", "v1beta2", "SparkApplication", "sparkapplications")
 
@@ -118,7 +119,7 @@ class OperatorRuntime:
         """
         resources = self._resources(application)
         try:
-            found = self._tries(resources).settle(application)
+            found = taken = self._tries(resources).settle(application)
             if found is None:
                 named = application.with_namespace(resources.namespace).with_annotations({DIGEST: digest(application)})
                 if self.settings.delete_on_termination and "timeToLiveSeconds" not in named.spec:
@@ -138,7 +139,9 @@ class OperatorRuntime:
         except BaseException:  # a timeout between the create and its answer
             self.discard(application)
             raise
-        return self._handle(resources, found, application.labels.get(TRY, ""))
+        handle = self._handle(resources, found, application.labels.get(TRY, ""))
+        # Nobody has waited before: the time to start begins now.
+        return handle if taken is None else replace(handle, created=time.time())
 
     def attach(
         self,
@@ -217,7 +220,9 @@ class OperatorRuntime:
         """Nothing runs any more, so that nothing is waited for."""
         if self.settings.delete_on_termination:
             handle.resources.delete(handle.name, handle.uid, wait=0)
-        elif states.phase(states.raw_state(found)) == Phase.SUCCEEDED:
+            return
+        handle.resources.patch(handle.name, SEEN)
+        if states.phase(states.raw_state(found)) == Phase.SUCCEEDED:
             self._tries(handle.resources).prune(found["metadata"].get("labels") or {}, self.settings.keep_succeeded)
 
     def _take(self, view: View, event: Event) -> State | None:

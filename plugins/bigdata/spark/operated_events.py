@@ -11,7 +11,8 @@ import time
 from collections.abc import Iterator
 from typing import Any, Self
 
-from bigdata.errors import BigdataError
+from bigdata.errors import BigdataError, ClusterError
+from bigdata.kubernetes.errors import told
 from bigdata.kubernetes.resources import Object, Resources
 from bigdata.kubernetes.watch import follow
 from bigdata.spark import pod_template, states
@@ -26,6 +27,7 @@ GONE: Object = {}
 _CONTAINER = pod_template.CONTAINERS["driver"]
 _TICK_SECONDS = 1.0
 _LOG_SECONDS = 30.0
+_POD_SECONDS = 3.0
 
 
 class Events:
@@ -101,17 +103,29 @@ class Events:
         self._pod_thread.start()
 
     def _tell_pod(self, name: str) -> None:
-        from kubernetes.client.exceptions import ApiException
-
+        namespace = self._resources.namespace
         try:
-            found = self._core.read_namespaced_pod(name, self._resources.namespace, _request_timeout=(10, 30))
-            watch = PodWatch(
-                self._core, self._resources.namespace, name, found.metadata.uid, _CONTAINER, self._driver_log
-            )
+            uid = self._pod_uid(name)
+            watch = PodWatch(self._core, namespace, name, uid, _CONTAINER, self._driver_log)
             self._pod_watch = watch
             for event in watch.events(_TICK_SECONDS):
                 if event is not None:
                     self._queue.put(event)
-        except (ApiException, BigdataError, OSError) as error:
+        except BigdataError as error:
             # The resource decides; without the pod there is only no log.
-            log.info("No log of pod %s/%s: %s", self._resources.namespace, name, str(error).splitlines()[0])
+            log.info("No log of pod %s/%s: %s", namespace, name, str(error).splitlines()[0])
+
+    def _pod_uid(self, name: str) -> str:
+        """The pod's uid; a server that is away is waited for, and one that does not know the pod yet is asked again."""
+        end = time.monotonic() + _POD_SECONDS
+        while True:
+            try:
+                with told(f"pod {self._resources.namespace}/{name}"):
+                    pod = self._core.read_namespaced_pod(name, self._resources.namespace, _request_timeout=(10, 30))
+                    return str(pod.metadata.uid)
+            except ClusterError as error:
+                if self._stopped.is_set() or not (error.is_transient or error.status == 404):
+                    raise
+                if error.status == 404 and time.monotonic() > end:
+                    raise
+            self._stopped.wait(1.0)

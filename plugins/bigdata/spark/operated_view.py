@@ -93,7 +93,7 @@ class View:
             self._seconds[self._raw or "NEW"] += now - self._since
         self._raw, self._since = raw, now
         phase = states.phase(raw)
-        self._has_run = self._has_run or phase == Phase.RUNNING
+        self._has_run = self._has_run or states.has_run(application)
         if phase.is_terminal:
             return self._end(phase, raw, "" if phase == Phase.SUCCEEDED else message)
         return State(phase, raw or "NEW", message)

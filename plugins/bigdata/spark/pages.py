@@ -10,6 +10,7 @@ from urllib.parse import quote
 from bigdata.errors import ConfigError
 from bigdata.spark import states
 
+_FIELDS = ("namespace", "name", "pod", "application_id")
 _FORWARDED = "http://localhost:4040"
 
 
@@ -61,10 +62,19 @@ def driver_log(application: Mapping[str, Any], template: str) -> str:
         "pod": pod,
         "application_id": str((application.get("status") or {}).get("sparkApplicationId") or ""),
     }
+    return filled(template, known)
+
+
+def filled(template: str, known: Mapping[str, str] | None = None) -> str:
+    """An address with its fields filled in; by nothing, to see whether it can be.
+
+    :raises ConfigError: it has fields that do not exist.
+    """
+    values = {key: quote((known or {}).get(key, ""), safe="") for key in _FIELDS}
     try:
-        return template.format(**{key: quote(value, safe="") for key, value in known.items()})
+        return template.format(**values)
     except (KeyError, IndexError, ValueError):
-        fields = ", ".join(f"{{{key}}}" for key in known)
+        fields = ", ".join(f"{{{key}}}" for key in _FIELDS)
         raise ConfigError(f"[bigdata] driver_log_url = {template!r}: may have the fields {fields}") from None
 
 

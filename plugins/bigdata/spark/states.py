@@ -29,6 +29,9 @@ STATES: dict[str, Phase] = {
     "FAILED": Phase.FAILED,
 }
 
+# What only an application whose driver has run comes to.
+_AFTER_START = ("PENDING_RERUN",)
+
 
 def raw_state(application: Mapping[str, Any]) -> str:
     """The operator's own word; empty before it has looked at the application."""
@@ -44,6 +47,13 @@ def phase(raw: str) -> Phase:
 def is_running(application: Mapping[str, Any]) -> bool:
     """Whether its driver runs."""
     return phase(raw_state(application)) == Phase.RUNNING
+
+
+def has_run(application: Mapping[str, Any]) -> bool:
+    """Whether a driver of it runs or has run, in this attempt or an earlier one."""
+    status = application.get("status") or {}
+    later = raw_state(application) in _AFTER_START or phase(raw_state(application)) != Phase.PENDING
+    return bool(later or status.get("executorState") or status.get("terminationTime"))
 
 
 def message(application: Mapping[str, Any]) -> str:

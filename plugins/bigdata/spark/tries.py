@@ -3,7 +3,8 @@
 Contract. An application belongs to one try, the one that its label names. A try that begins and finds an application
 of an earlier one, unended and made from the same spec, takes it over: a try that ends in order deletes its application,
 so a try that left one running has died. The label is changed first, and whoever waited before, if it lives after all,
-deletes nothing from then on. Everything else that earlier tries left running is deleted.
+deletes nothing from then on. Everything else that earlier tries left running is deleted. A success is taken only while
+nobody has seen it, and only a seen one makes room for newer ones.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from bigdata.spark.naming import NAME_VARIABLE, PREFIX, TRY, all_runs, same_task
 from bigdata.spark.runtime import Phase
 
 DIGEST = f"{PREFIX}spec"
+_SEEN = f"{PREFIX}seen"
+# Marks an application whose end somebody has taken notice of.
+SEEN = {"metadata": {"annotations": {_SEEN: "true"}}}
 
 
 class Tries:
@@ -68,7 +72,7 @@ class Tries:
         """
         selector = all_runs(labels)
         found = self._resources.select(selector) if selector else []
-        ended = [item for item in found if states.phase(states.raw_state(item)) == Phase.SUCCEEDED]
+        ended = [item for item in found if states.phase(states.raw_state(item)) == Phase.SUCCEEDED and _is_seen(item)]
         ended.sort(key=lambda item: str(item["metadata"]["creationTimestamp"]), reverse=True)
         for item in ended[limit:]:
             self._resources.delete(item["metadata"]["name"], item["metadata"]["uid"], wait=0)
@@ -77,7 +81,7 @@ class Tries:
         metadata = found["metadata"]
         if not self._reattach or "deletionTimestamp" in metadata:
             return False
-        if (metadata.get("annotations") or {}).get(DIGEST) != digest(application):
+        if (metadata.get("annotations") or {}).get(DIGEST) != digest(application) or _is_seen(found):
             return False
         if not _has_ended(found) or own(found, application.labels.get(TRY, "")):
             return True
@@ -123,3 +127,7 @@ def own(found: Mapping[str, Any], try_number: str) -> bool:
 
 def _has_ended(found: Object) -> bool:
     return states.phase(states.raw_state(found)).is_terminal
+
+
+def _is_seen(found: Object) -> bool:
+    return _SEEN in (found["metadata"].get("annotations") or {})

@@ -1,8 +1,9 @@
 """Bring a task to its end in the triggerer when its application has succeeded: no worker starts for that.
 
-Contract: first the driver's log is written to the task's log, then Airflow stores the success, then the application is
-deleted. A triggerer that dies before the success is stored finds the application again and begins anew. What goes wrong
-is left to a worker, which can do all of it, too.
+Contract: first the driver's log is written to the task's log, then the application is marked as seen, then Airflow
+stores the success, then the application is deleted. A triggerer that dies before the success is stored finds the
+application again and begins anew; no later try takes for its own success what is marked. What goes wrong is left to a
+worker, which can do all of it, too.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bigdata.errors import ClusterError
-from bigdata.kubernetes.asynchronous import log_of
+from bigdata.kubernetes.asynchronous import AsyncResources, log_of
 from bigdata.kubernetes.resources import Object
 from bigdata.spark import pod_template, states
 from bigdata.spark.output import Lines, Telltale
 from bigdata.spark.runtime import Outcome, Phase
+from bigdata.spark.tries import SEEN
 from bigdata.triggers.clusters import Cluster
 
 log = logging.getLogger(__name__)
@@ -36,13 +38,17 @@ async def succeed(
     :param line: gets each line of the driver's log; None: it is not wanted.
     :returns: the outcome; None when a worker should do it.
     """
-    status, seen = application["status"], Telltale()
+    from bigdata.spark.operated import SPARK_APPLICATION
+
+    metadata, status, seen = application["metadata"], application["status"], Telltale()
     try:
-        if line:
-            async with cluster.connect() as client:
+        async with cluster.connect() as client:
+            if line:
                 await _show_log(client, application, seen, line)
-    except ClusterError as error:
-        log.warning("%s; a worker goes on", error)
+            resources = AsyncResources(client, SPARK_APPLICATION, metadata["namespace"])
+            await resources.patch(metadata["name"], SEEN)
+    except Exception as error:  # of the connection, too: the job has succeeded, and that must not be lost here
+        log.warning("%s: %s; a worker goes on", type(error).__name__, error)
         return None
     return Outcome(
         Phase.SUCCEEDED,

@@ -55,6 +55,7 @@ class SparkApplicationTrigger(BaseTrigger):
         self.keep_on_kill, self.ends_task, self.driver_log, self.xcom = keep_on_kill, ends_task, driver_log, xcom
         self._application: Object = {}
         self._is_done = False
+        self._driver_log_url: str | None = None
         self._namespace, self._name, self._uid = handle["namespace"], handle["name"], handle["uid"]
         self._seconds: dict[str, float] = {}
         self._shown: dict[str, str] = {}
@@ -86,16 +87,14 @@ class SparkApplicationTrigger(BaseTrigger):
 
     async def on_kill(self) -> None:
         """Delete the application, and with it its driver and executors, unless it is to be kept."""
-        from bigdata.kubernetes.asynchronous import delete
-        from bigdata.spark.operated import SPARK_APPLICATION
+        from bigdata.triggers.deletion import delete
 
         if self.keep_on_kill and not self._is_done:
             log.warning("Killed: leaving SparkApplication %s/%s", self._namespace, self._name)
             return
         why = "Done" if self._is_done else "Killed"
         log.info("%s: deleting SparkApplication %s/%s", why, self._namespace, self._name)
-        async with Cluster(**self.cluster).connect() as client:
-            await delete(client, SPARK_APPLICATION, self._namespace, self._name, self._uid)
+        await delete(Cluster(**self.cluster), self.handle)
 
     async def _end(self, limit: asyncio.Timeout) -> str:
         from bigdata.spark.operated import SPARK_APPLICATION
@@ -108,7 +107,7 @@ class SparkApplicationTrigger(BaseTrigger):
             if found is None:
                 return "gone"
             phase = states.phase(self._told(found))
-            if phase != states.Phase.PENDING:
+            if states.has_run(found):
                 limit.reschedule(None)
             await self._show(found)
             if phase.is_terminal:
@@ -159,7 +158,9 @@ class SparkApplicationTrigger(BaseTrigger):
         if pod := states.driver_pod(found):
             for key, value in pod_xcoms(self._namespace, pod).items():
                 await self._tell(key, value)
-        for page, url in pages.live(found, settings.load().driver_log_url).items():
+        if self._driver_log_url is None:
+            self._driver_log_url = settings.load().driver_log_url
+        for page, url in pages.live(found, self._driver_log_url).items():
             if await self._tell(KEYS[page], url):
                 log.info("%s: %s", page, url if page != pages.Page.UI else pages.ui(found) or pages.port_forward(found))
 
@@ -168,7 +169,10 @@ class SparkApplicationTrigger(BaseTrigger):
         if self._shown.get(key) == value:
             return False
         self._shown[key] = value
-        await asyncio.to_thread(self._push, key, value)
+        try:
+            await asyncio.to_thread(self._push, key, value)
+        except Exception as error:  # a link is not worth the application
+            log.warning("XCom %s could not be pushed: %s: %s", key, type(error).__name__, error)
         return True
 
     def _push(self, key: str, value: str) -> None:

@@ -22,6 +22,8 @@ OBJECT = {"metadata": {"name": "it", "uid": "1", "resourceVersion": "5", "manage
 class Server:
     """Lists one object, and answers to a watch as the test says."""
 
+    watch: SharedWatch
+
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
         self.tokens: list[str] = []
@@ -57,7 +59,7 @@ class Server:
             async with ApiClient(configuration) as client:
                 yield client
 
-        watch = SharedWatch(connect, Kind("example.org", "v1", "Thing", "things"), "here")
+        watch = self.watch = SharedWatch(connect, Kind("example.org", "v1", "Thing", "things"), "here")
         seen: list[Any] = []
 
         async def wait() -> None:
@@ -147,3 +149,69 @@ def test_a_silent_connection_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
     server, seen = after(2.0, be_silent)
     assert server.watches >= 2
     assert seen[-1]["metadata"]["resourceVersion"] != "5"
+
+
+BROKEN = {
+    "a server that stops": (429, b"The apiserver is shutting down, please try again later."),
+    "a load balancer's page": (503, b"<html><body>no server</body></html>\n"),
+    "an error without a code": (500, b'{"kind": "Status", "message": "etcdserver: leader changed"}\n'),
+    "a line that is cut": (200, b'{"type": "MODIFIED", "object": {"metadata": {"na'),
+    "no object": (200, b'{"type": "MODIFIED", "object": {}}\n'),
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_an_answer_that_is_no_event_is_asked_for_again(broken: str) -> None:
+    status, body = BROKEN[broken]
+
+    async def answer(server: Server, request: web.Request) -> web.StreamResponse:
+        return web.Response(status=status, body=body) if server.watches < 3 else await change(server, request)
+
+    server, seen = after(2.0, answer)
+    assert server.watches > 3
+    assert seen[-1]["metadata"]["resourceVersion"] == str(10 + server.watches)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refusal_that_passes_is_waited_for(status: int) -> None:
+    async def answer(server: Server, request: web.Request) -> web.StreamResponse:
+        body = {"kind": "Status", "status": "Failure", "code": status, "reason": "Unauthorized", "message": "no"}
+        refusal = {"type": "ERROR", "object": body}
+        return await (events(request, refusal) if server.watches < 3 else change(server, request))
+
+    server, seen = after(2.0, answer)
+    assert seen[-1]["metadata"]["resourceVersion"] == str(10 + server.watches)
+
+
+def test_credentials_that_cannot_be_read_for_a_moment_are_waited_for() -> None:
+    async def scenario() -> list[Any]:
+        server, failures = Server(change), iter([OSError("no such file"), ValueError("half a file")])
+        async with server.watched() as seen:
+            connect = server.watch._connect
+
+            @asynccontextmanager
+            async def flaky() -> AsyncIterator[Any]:
+                if error := next(failures, None):
+                    raise error
+                async with connect() as client:
+                    yield client
+
+            server.watch._connect = flaky
+            await asyncio.sleep(2.0)
+            return list(seen)
+
+    assert len(asyncio.run(scenario())) > 2
+
+
+def test_what_lasts_is_raised_in_every_waiter() -> None:
+    @asynccontextmanager
+    async def connect() -> AsyncIterator[Any]:
+        raise PermissionError("kubeconfig")
+        yield
+
+    async def scenario() -> list[Any]:
+        watch = SharedWatch(connect, Kind("example.org", "v1", "Thing", "things"), "here", patience=0.5)
+        waits = (anext(watch.follow(name, "1")) for name in ("one", "two"))
+        return await asyncio.wait_for(asyncio.gather(*waits, return_exceptions=True), 5)
+
+    assert [type(error) for error in asyncio.run(scenario())] == [PermissionError] * 2

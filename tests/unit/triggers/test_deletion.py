@@ -1,0 +1,84 @@
+"""A deletion that does not go through at once: a server of the test's own, by real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from bigdata.spark.naming import TRY
+from bigdata.triggers import deletion
+
+HANDLE = {"namespace": "here", "name": "it", "uid": "1", "created": 0.0, "try_number": "1"}
+
+
+class Server:
+    """Has one application, and does not answer as long as ``is_away``."""
+
+    def __init__(self) -> None:
+        self.is_away = False
+        self.labels = {TRY: "1"}
+        self.deleted: list[Any] = []
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        if self.is_away:
+            return web.Response(status=503)
+        if request.method == "DELETE":
+            self.deleted.append((await request.json())["preconditions"])
+            return web.json_response({})
+        metadata = {"name": "it", "uid": "1", "resourceVersion": "5", "labels": self.labels}
+        return web.json_response({"metadata": metadata})
+
+    @asynccontextmanager
+    async def serve(self) -> AsyncIterator[Any]:
+        from kubernetes_asyncio.client import ApiClient, Configuration
+
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self.handle)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        port = runner.addresses[0][1]
+
+        class Here:
+            @asynccontextmanager
+            async def connect(self) -> AsyncIterator[Any]:
+                async with ApiClient(Configuration(host=f"http://127.0.0.1:{port}")) as client:
+                    yield client
+
+        try:
+            yield Here()
+        finally:
+            await runner.cleanup()
+
+
+def test_it_goes_on_in_the_background_until_the_server_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deletion, "_ANSWER_SECONDS", 0.5)
+
+    async def scenario() -> Server:
+        server = Server()
+        server.is_away = True
+        async with server.serve() as here:
+            await deletion.delete(here, HANDLE)
+            assert server.deleted == []
+            server.is_away = False
+            await asyncio.sleep(2.0)
+        assert not deletion._running
+        return server
+
+    assert asyncio.run(scenario()).deleted == [{"resourceVersion": "5", "uid": "1"}]
+
+
+@pytest.mark.parametrize("changed", [{"uid": "2"}, {"try_number": "2"}], ids=["a successor", "taken over"])
+def test_what_is_not_meant_is_left_alone(changed: dict[str, str]) -> None:
+    async def scenario() -> Server:
+        server = Server()
+        async with server.serve() as here:
+            await deletion.delete(here, HANDLE | changed)
+        return server
+
+    assert asyncio.run(scenario()).deleted == []
