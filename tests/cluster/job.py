@@ -27,7 +27,7 @@ def lose(spark):
 
 def slow(spark):
     """Long enough for something to happen meanwhile."""
-    for _ in range(30):
+    for _ in range(15):
         spark.sparkContext.parallelize([1], 1).count()
         time.sleep(1)
     print("done")
