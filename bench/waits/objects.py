@@ -99,12 +99,14 @@ class Ours(Objects):
             raise SystemExit("the Spark operator of this cluster watches every namespace: limit spark.jobNamespaces")
 
     def _make(self, number: int) -> Any:
+        from airflow.sdk import DAG
         from airflow.sdk.exceptions import TaskDeferred
 
         from bigdata.operators.spark_application import SparkApplicationOperator
 
         operator = SparkApplicationOperator(
             task_id="wait",
+            dag=DAG("waiting", schedule=None),
             application_file=str(MANIFEST),
             namespace=self.cluster.name,
             runtime="kubernetes",
