@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import psutil
 
@@ -27,3 +28,18 @@ def sessions(pids: list[int]) -> list[psutil.Process]:
         except (psutil.Error, OSError):
             continue
     return found
+
+
+def alive(item: psutil.Process) -> bool:
+    try:
+        return item.is_running() and item.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def connections(item: psutil.Process) -> list[Any]:
+    """Its TCP connections; none if it has ended meanwhile, as short-lived children of Airflow do."""
+    try:
+        return list(item.net_connections("tcp"))
+    except psutil.NoSuchProcess:
+        return []

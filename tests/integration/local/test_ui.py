@@ -18,7 +18,7 @@ from bigdata.local.airflow_ui import login
 from bigdata.local.stack import Stack
 from bigdata.settings import Settings
 
-from ..processes import running
+from ..processes import alive, connections, running
 
 pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parents[3]
@@ -56,7 +56,7 @@ def test_a_dag_triggered_from_outside_runs_and_down_leaves_nothing(
 
     (airflow,) = [item for item in stack.status() if item.name == "airflow"]
     family = [psutil.Process(airflow.pid), *psutil.Process(airflow.pid).children(recursive=True)]
-    listening = [link for item in family for link in item.net_connections("tcp") if link.status == "LISTEN"]
+    listening = [link for item in family for link in connections(item) if link.status == "LISTEN"]
     assert {link.laddr.ip for link in listening if link.laddr.port == airflow.port} == {"127.0.0.1"}
 
     with pytest.raises(urllib.error.HTTPError, match="401"):
@@ -79,4 +79,4 @@ def test_a_dag_triggered_from_outside_runs_and_down_leaves_nothing(
 
     assert cli.main(["local", "down"]) == 0
     assert running(own_settings) == []
-    assert not [item for item in family if item.is_running() and item.status() != psutil.STATUS_ZOMBIE]
+    assert not [item for item in family if alive(item)]
