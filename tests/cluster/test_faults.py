@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from bigdata.spark.naming import OURS
+
 from ..airflow_api import Api, Run
 from .airflow import Airflow
 from .conftest import soon
@@ -150,6 +152,45 @@ def test_long_names_with_driver_in_them_and_two_map_indexes_at_once(api: Api, wi
     assert run.wait() == "success"
     assert [task["state"] for task in run.tasks()] == ["success", "success"]
     assert len(witness.uids) == 2
+
+
+def test_a_driver_pod_that_is_deleted(api: Api, bench: Bench, core: Any, witness: Witness) -> None:
+    run = api.trigger("deferred_once", {"what": "wait"})
+    reach(witness, "RUNNING")
+    (found,) = bench.resources.select(OURS)
+    core.delete_namespaced_pod(found["status"]["driverInfo"]["podName"], NAMESPACE, grace_period_seconds=0)
+    assert run.wait() == "failed"
+    assert one_task(run) == ("failed", 1)
+    assert "driver" in run.log("job").split("ApplicationFailed")[-1]
+    assert len(witness.uids) == 1
+
+
+def test_an_application_that_is_deleted_by_hand(api: Api, bench: Bench, witness: Witness) -> None:
+    run = api.trigger("deferred_once", {"what": "wait"})
+    reach(witness, "RUNNING")
+    assert soon(lambda: deferred(run), 20)
+    (found,) = bench.resources.select(OURS)
+    bench.resources.delete(found["metadata"]["name"])
+    assert run.wait() == "failed"
+    assert one_task(run) == ("failed", 1)
+    assert "somebody deleted the SparkApplication" in run.log("job")
+    assert len(witness.uids) == 1
+
+
+@pytest.mark.parametrize(
+    ("conf", "why"),
+    [
+        ({"image": "nowhere.invalid/none:1"}, "the image nowhere.invalid/none:1 cannot be pulled"),
+        ({"account": "nobody"}, 'serviceaccount "nobody" not found'),
+    ],
+)
+def test_a_driver_that_cannot_start(api: Api, witness: Witness, conf: dict[str, str], why: str) -> None:
+    run = api.trigger("deferred_once", conf)
+    assert run.wait() == "failed"
+    assert one_task(run) == ("failed", 1)
+    assert why in run.log("job")
+    assert soon(lambda: witness.raw() == "none", 20)
+    assert len(witness.uids) == 1
 
 
 def test_an_executor_pod_that_is_deleted_is_replaced(bench: Bench, core: Any, witness: Witness) -> None:

@@ -25,6 +25,7 @@ USER_AGENT = f"airflow-bigdata/{__version__}"
 
 _REQUEST_SECONDS = (10, 30)
 _POLL_SECONDS = 0.2
+_GONE_SECONDS = 120.0
 _MERGE = "application/merge-patch+json"
 _APPLY = "application/apply-patch+yaml"
 
@@ -57,7 +58,7 @@ class Resources:
         self._where = (kind.group, kind.version, namespace, kind.plural)
 
     def create(self, body: Object) -> tuple[Object, bool]:
-        """Create an object, unless one of its name is there.
+        """Create an object, unless one of its name is there; one that is being deleted is waited for.
 
         :returns: the object as the server has it, and whether this call, or an earlier try of it, may have made it.
         :raises ClusterError: the server refuses, or does not answer.
@@ -66,9 +67,14 @@ class Resources:
         try:
             made = self._ask(name, self._api.create_namespaced_custom_object, body=dict(body))
         except ClusterError as error:
-            if error.status != 409 or (found := self.read(name)) is None:
+            if error.status != 409:
                 raise
-            return found, False
+            found = self.read(name)
+            if found is not None and "deletionTimestamp" not in found["metadata"]:
+                return found, False
+            if found is not None:
+                self._await_gone(name, found["metadata"]["uid"], _GONE_SECONDS)
+            made = self._ask(name, self._api.create_namespaced_custom_object, body=dict(body))
         return made, True
 
     def read(self, name: str) -> Object | None:
@@ -115,7 +121,7 @@ class Resources:
         # The client drops the answer to an apply that creates (201).
         return found or self.read(name) or {}
 
-    def delete(self, name: str, uid: str = "", wait: float = 120.0) -> bool:
+    def delete(self, name: str, uid: str = "", wait: float = _GONE_SECONDS) -> bool:
         """Delete an object with all that it owns, and wait until it is gone; harmless if there is none.
 
         :param uid: delete no other object of that name.
@@ -133,6 +139,9 @@ class Resources:
                 return True
             if error.status != 404:
                 raise
+        return self._await_gone(name, uid, wait)
+
+    def _await_gone(self, name: str, uid: str, wait: float) -> bool:
         deadline = time.monotonic() + wait
         while (found := self.read(name)) is not None and (not uid or found["metadata"]["uid"] == uid):
             if time.monotonic() >= deadline:

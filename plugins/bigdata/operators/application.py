@@ -54,7 +54,7 @@ def cluster(operator: SparkApplicationOperator, chosen: Settings) -> Cluster:
     said = _load(operator, operator.task_id).cluster
     return Cluster(
         conn_id=operator.kubernetes_conn_id or said.get("conn_id") or chosen.kubernetes_conn_id,
-        in_cluster=operator.in_cluster or said.get("in_cluster", operator.in_cluster),
+        in_cluster=said.get("in_cluster") if operator.in_cluster is None else operator.in_cluster,
         config_file=operator.config_file or said.get("kube_config_file"),
         context=operator.cluster_context or said.get("cluster_context"),
     )

@@ -30,6 +30,7 @@ GONE = PodState(Phase.GONE, "deleted", "the driver's pod was deleted")
 _WATCH_SECONDS = 60
 _LONGEST_PAUSE = 15.0
 _LOG_SECONDS = 30.0
+_CLOCKS_DIFFER_SECONDS = 60
 _REFUSED = (401, 403)
 
 Event = PodState | str | Exception | None
@@ -202,12 +203,15 @@ class _LogReader:
         self._of_last = 0
 
     def since(self) -> dict[str, int]:
-        """Where to begin the next read: in whole seconds, as the API has it, and rather too early."""
+        """Where to begin the next read: in whole seconds before now, as the API has it, and rather too early.
+
+        What was read is not told again, and this clock may differ from the node's.
+        """
         self._seen = 0
         if not self._last:
             return {}
         age = (datetime.now(UTC) - _time(self._last)).total_seconds()
-        return {"since_seconds": max(1, math.ceil(age) + 5)}
+        return {"since_seconds": max(0, math.ceil(age)) + _CLOCKS_DIFFER_SECONDS}
 
     def new(self, lines: Iterator[str]) -> Iterator[str]:
         """Yield those that have not been read yet, without their timestamps."""

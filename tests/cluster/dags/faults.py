@@ -28,11 +28,15 @@ spec:
   restartPolicy: {type: Never}
   volumes: [{name: job, configMap: {name: job}}]
   driver:
-    {cores: 1, coreRequest: 100m, memory: 512m, serviceAccount: spark-operator-spark,
+    {cores: 1, coreRequest: 100m, memory: 512m, serviceAccount: "{{ params.account }}",
      volumeMounts: [{name: job, mountPath: /mnt/job}]}
   executor: {instances: 1, cores: 1, coreRequest: 100m, memory: 512m}
 """
-PARAMS = {"what": "show", "image": os.environ.get("BIGDATA_SPARK_IMAGE", "bigdata/spark:4.2.0")}
+PARAMS = {
+    "what": "show",
+    "image": os.environ.get("BIGDATA_SPARK_IMAGE", "bigdata/spark:4.2.0"),
+    "account": "spark-operator-spark",
+}
 COMMON: dict[str, Any] = {
     "task_id": "job",
     "application_file": MANIFEST,
@@ -73,7 +77,7 @@ def one(dag_id: str, kind: type[SparkApplicationOperator] = SparkApplicationOper
 
 one("plain", Noted)
 one("deferred", deferrable=True)
-one("deferred_once", deferrable=True, retries=0)
+one("deferred_once", deferrable=True, retries=0, startup_timeout_seconds=20)
 one("dies", DiesBeforeDefer, deferrable=True)
 one("late_plain", execution_timeout=timedelta(seconds=25), retries=0)
 one("late_deferred", execution_timeout=timedelta(seconds=25), retries=0, deferrable=True)

@@ -332,6 +332,7 @@ def test_the_cluster_of_the_form_counts_where_no_argument_says_another(tmp_path:
     form: Any = {"template_spec": wrapped(tmp_path, NAMES, **cluster), "code_path": "local:///job.py"}
     hook = SparkApplicationOperator(task_id="t", **form).hook
     assert (hook.in_cluster, hook.config_file, hook.cluster_context) == (True, "/kube/config", "blue")
+    assert SparkApplicationOperator(task_id="t", in_cluster=False, **form).hook.in_cluster is False
     hook = SparkApplicationOperator(task_id="u", config_file="/own", cluster_context="red", **form).hook
     assert (hook.in_cluster, hook.config_file, hook.cluster_context) == (True, "/own", "red")
 

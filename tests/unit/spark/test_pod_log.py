@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
 from bigdata.spark.pod_watch import _LogReader
 
 LOG = [
@@ -32,5 +36,16 @@ def test_wherever_a_read_ends_the_next_one_goes_on() -> None:
             reader = _LogReader()
             reader.since()
             first = list(reader.new(iter(LOG[:end])))
-            assert reader.since().get("since_seconds", 1) >= 1
+            reader.since()
             assert [*first, *reader.new(iter(LOG[start:]))] == TEXT, (start, end)
+
+
+@pytest.mark.parametrize("behind", [timedelta(seconds=-50), timedelta(), timedelta(seconds=50), timedelta(hours=1)])
+def test_the_next_read_begins_before_the_last_line_whatever_the_nodes_clock_says(behind: timedelta) -> None:
+    now_there = datetime.now(UTC) - behind
+    last = now_there - timedelta(seconds=20)
+    reader = _LogReader()
+    reader.since()
+    list(reader.new(iter([f"{last:%Y-%m-%dT%H:%M:%S.%f}Z a"])))
+    begins = now_there - timedelta(seconds=reader.since()["since_seconds"])
+    assert begins < last
