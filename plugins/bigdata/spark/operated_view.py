@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bigdata.kubernetes.resources import Object
 from bigdata.spark import failure, states
+from bigdata.spark.durations import Durations
 from bigdata.spark.output import Telltale
 from bigdata.spark.pods import PodState
 from bigdata.spark.runtime import Outcome, Phase, State
@@ -40,7 +41,7 @@ class View:
         self._handle, self._startup_timeout, self._on_change = handle, startup_timeout, on_change
         self._pod: PodState | None = None
         self._raw: str | None = None
-        self._since, self._seconds = handle.created, defaultdict[str, float](float, handle.seconds)
+        self._durations = Durations(handle.seconds)
         self._has_run = False
         self._told = ""
         self._began = time.monotonic()
@@ -74,7 +75,7 @@ class View:
             last_lines=lines,
             application_id=status.get("sparkApplicationId") or self.seen.application_id,
             event_log=self.seen.event_log,
-            seconds=dict(self._seconds),
+            seconds=self._durations.seconds,
             driver_pod=self._handle.driver_pod,
             executors=dict(Counter((status.get("executorState") or {}).values())),
         )
@@ -86,12 +87,9 @@ class View:
         raw, message = states.raw_state(application), states.message(application)
         if raw != self._raw or (pod and pod != known):
             self._on_change(application)
-        if raw == self._raw:
+        if not self._durations.see(application):
             return None
-        now = time.time()
-        if self._raw is not None:
-            self._seconds[self._raw or "NEW"] += now - self._since
-        self._raw, self._since = raw, now
+        self._raw = raw
         phase = states.phase(raw)
         self._has_run = self._has_run or states.has_run(application)
         if phase.is_terminal:

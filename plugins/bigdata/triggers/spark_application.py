@@ -18,6 +18,7 @@ from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 from bigdata.errors import ClusterError
 from bigdata.kubernetes.resources import Object
 from bigdata.spark import states
+from bigdata.spark.durations import Durations
 from bigdata.triggers.clusters import Cluster, shared_watch
 
 log = logging.getLogger(__name__)
@@ -57,10 +58,8 @@ class SparkApplicationTrigger(BaseTrigger):
         self._is_done = False
         self._driver_log_url: str | None = None
         self._namespace, self._name, self._uid = handle["namespace"], handle["name"], handle["uid"]
-        self._seconds: dict[str, float] = {}
         self._shown: dict[str, str] = {}
-        self._raw: str | None = None
-        self._since: float = handle["created"]
+        self._durations = Durations()
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """See :class:`BaseTrigger`."""
@@ -83,7 +82,7 @@ class SparkApplicationTrigger(BaseTrigger):
             await asyncio.sleep(_STORED_SECONDS)
             await self.on_kill()
             return
-        yield TriggerEvent({"end": end, "message": message, "handle": self.handle, "seconds": self._seconds})
+        yield TriggerEvent({"end": end, "message": message, "handle": self.handle, "seconds": self._durations.seconds})
 
     async def on_kill(self) -> None:
         """Delete the application, and with it its driver and executors, unless it is to be kept."""
@@ -127,7 +126,7 @@ class SparkApplicationTrigger(BaseTrigger):
         if not (self.ends_task and is_success):
             return None
         line = log.info if self.driver_log else None
-        outcome = await ending.succeed(Cluster(**self.cluster), found, self._seconds, line)
+        outcome = await ending.succeed(Cluster(**self.cluster), found, self._durations.seconds, line)
         if outcome is None:
             return None
         history = pages.history(settings.load().history_server_url, outcome.application_id)
@@ -135,16 +134,17 @@ class SparkApplicationTrigger(BaseTrigger):
             await self._tell(KEYS[page], history)
         event = TaskSuccessEvent(xcoms={"return_value": outcome.to_dict()} if self.xcom else {})
         # Not stored; `airflow dags test`, which knows no such event, resumes the task with it.
-        event.payload = {"end": "done", "outcome": outcome.to_dict(), "handle": self.handle, "seconds": self._seconds}
+        event.payload = {
+            "end": "done",
+            "outcome": outcome.to_dict(),
+            "handle": self.handle,
+            "seconds": self._durations.seconds,
+        }
         return event
 
     def _told(self, found: Object) -> str:
         raw = states.raw_state(found)
-        if raw != self._raw:
-            now = time.time()
-            if self._raw is not None:
-                self._seconds[self._raw or "NEW"] = self._seconds.get(self._raw or "NEW", 0.0) + now - self._since
-            self._raw, self._since = raw, now
+        if self._durations.see(found):
             message = states.message(found)
             log.info("%s: %s (%s)%s", self._name, states.phase(raw), raw or "NEW", f": {message}" if message else "")
         return raw

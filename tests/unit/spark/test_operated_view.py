@@ -27,7 +27,10 @@ def handle() -> OperatorHandle:
 
 def seen(state: str, message: str = "", pod: str = "etl-driver") -> dict[str, Any]:
     status = {"applicationState": {"state": state, "errorMessage": message}, "driverInfo": {"podName": pod}}
-    return {"metadata": {"name": "etl", "namespace": "jobs"}, "status": status}
+    return {
+        "metadata": {"name": "etl", "namespace": "jobs", "creationTimestamp": "2026-11-21T08:00:00Z"},
+        "status": status,
+    }
 
 
 def end(view: View, *events: Any) -> Outcome:
