@@ -57,23 +57,15 @@ def test_a_worker_killed_while_it_waits(api: Api, airflow: Airflow, witness: Wit
     assert len(witness.uids) == 1
 
 
-def test_a_triggerer_killed_while_it_waits(api: Api, airflow: Airflow, witness: Witness) -> None:
+@pytest.mark.parametrize("part", ["triggerer", "scheduler"])
+def test_a_part_of_airflow_killed_while_the_task_is_deferred(
+    api: Api, airflow: Airflow, witness: Witness, part: str
+) -> None:
     run = api.trigger("deferred", {"what": "slow"})
     reach(witness, "RUNNING")
-    airflow.kill("triggerer")
+    airflow.kill(part)
     time.sleep(3)
-    airflow.begin("triggerer")
-    assert run.wait() == "success", run.log("job")
-    assert one_task(run) == ("success", 1)
-    assert len(witness.uids) == 1
-
-
-def test_a_scheduler_killed_while_the_task_is_deferred(api: Api, airflow: Airflow, witness: Witness) -> None:
-    run = api.trigger("deferred", {"what": "slow"})
-    reach(witness, "RUNNING")
-    airflow.kill("scheduler")
-    time.sleep(3)
-    airflow.begin("scheduler")
+    airflow.begin(part)
     assert run.wait() == "success", run.log("job")
     assert one_task(run) == ("success", 1)
     assert len(witness.uids) == 1
