@@ -88,7 +88,7 @@ class Ours(Objects):
 
     def _check_operator(self) -> None:
         """The Spark operator must not watch the namespace: it would submit all applications."""
-        from bigdata.spark.manifest import load
+        from bigdata.spark.manifest.loading import load
 
         body = load(MANIFEST).with_name("probe").to_dict()
         self.cluster.custom.create_namespaced_custom_object(*self._where, body)

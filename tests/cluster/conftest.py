@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from bigdata.kubernetes.resources import Resources
-from bigdata.spark.application import Application
+from bigdata.spark.kubernetes.runtime import SPARK_APPLICATION, OperatorSettings
+from bigdata.spark.manifest.application import Application
 from bigdata.spark.naming import OURS
-from bigdata.spark.native import NativeRuntime, NativeSettings
-from bigdata.spark.operated import SPARK_APPLICATION, OperatorSettings
+from bigdata.spark.native.runtime import NativeRuntime, NativeSettings
 from bigdata.spark.runtime import Outcome, State, run
 
 from ..airflow_api import Api

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from bigdata.kubernetes.resources import Resources
-from bigdata.spark.application import Application
-from bigdata.spark.manifest import load
+from bigdata.spark.kubernetes.runtime import SPARK_APPLICATION, OperatorHandle, OperatorRuntime, OperatorSettings
+from bigdata.spark.manifest.application import Application
+from bigdata.spark.manifest.loading import load
 from bigdata.spark.naming import NAME_VARIABLE, TaskTry
-from bigdata.spark.operated import SPARK_APPLICATION, OperatorHandle, OperatorRuntime, OperatorSettings
 from bigdata.spark.runtime import Outcome, State, run
 
 IMAGE = os.environ.get("BIGDATA_SPARK_IMAGE", "bigdata/spark:4.2.0")

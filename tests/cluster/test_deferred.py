@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from bigdata.kubernetes.resources import Resources
+from bigdata.spark.kubernetes.runtime import SPARK_APPLICATION
+from bigdata.spark.kubernetes.states import raw_state
 from bigdata.spark.naming import PREFIX
-from bigdata.spark.operated import SPARK_APPLICATION
-from bigdata.spark.states import raw_state
 from bigdata.triggers.clusters import Cluster
 from bigdata.triggers.spark_application import SparkApplicationTrigger
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from bigdata.local.java import find_java
-from bigdata.spark.manifest import load
-from bigdata.spark.native import NativeSettings
+from bigdata.spark.manifest.loading import load
+from bigdata.spark.native.runtime import NativeSettings
 from bigdata.spark.packages import HADOOP_VERSION
 from bigdata.spark.runtime import State
 

@@ -17,11 +17,11 @@ import pytest
 
 from bigdata.errors import SubmitError
 from bigdata.local.java import find_java
-from bigdata.spark.application import Application
-from bigdata.spark.driver_pods import DriverPods
-from bigdata.spark.manifest import load
+from bigdata.spark.driver.driver_pods import DriverPods
+from bigdata.spark.manifest.application import Application
+from bigdata.spark.manifest.loading import load
 from bigdata.spark.naming import TaskTry
-from bigdata.spark.native import NativeRuntime, NativeSettings
+from bigdata.spark.native.runtime import NativeRuntime, NativeSettings
 from bigdata.spark.runtime import Phase, State, run
 
 from .conftest import Bench, bind, left, soon
@@ -247,9 +247,9 @@ import os
 from pathlib import Path
 from kubernetes.config import new_client_from_config
 from bigdata.local.java import find_java
-from bigdata.spark.driver_pods import DriverPods
-from bigdata.spark.manifest import load
-from bigdata.spark.native import NativeRuntime, NativeSettings
+from bigdata.spark.driver.driver_pods import DriverPods
+from bigdata.spark.manifest.loading import load
+from bigdata.spark.native.runtime import NativeRuntime, NativeSettings
 from bigdata.spark.runtime import run
 client, state = new_client_from_config(), Path({str(bench.settings.state_dir)!r})
 settings = NativeSettings(client, find_java().home, state, {namespace!r}, os.environ)

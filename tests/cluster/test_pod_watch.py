@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from bigdata.errors import SubmitError
-from bigdata.spark.pod_watch import PodWatch
-from bigdata.spark.pods import PodState
+from bigdata.spark.driver.pod_watch import PodWatch
+from bigdata.spark.driver.pods import PodState
 from bigdata.spark.runtime import Phase
 
 from .operated import IMAGE

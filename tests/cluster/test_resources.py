@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bigdata.kubernetes.resources import Resources
-from bigdata.spark.operated import SPARK_APPLICATION
+from bigdata.spark.kubernetes.runtime import SPARK_APPLICATION
 
 from .operated import application
 

@@ -9,10 +9,10 @@ import pytest
 
 from bigdata.errors import SubmitError
 from bigdata.kubernetes.resources import Resources
-from bigdata.spark.application import Application
-from bigdata.spark.manifest import load
+from bigdata.spark.kubernetes.schedules import SCHEDULED, apply
+from bigdata.spark.manifest.application import Application
+from bigdata.spark.manifest.loading import load
 from bigdata.spark.naming import TaskTry
-from bigdata.spark.schedules import SCHEDULED, apply
 
 from .operated import NAMESPACE, PI, Bench
 

@@ -13,8 +13,8 @@ import pytest
 from bigdata.errors import ClusterError
 from bigdata.kubernetes.resources import Kind, Resources
 from bigdata.kubernetes.shared_watch import SharedWatch
-from bigdata.spark.operated import SPARK_APPLICATION
-from bigdata.spark.states import raw_state
+from bigdata.spark.kubernetes.runtime import SPARK_APPLICATION
+from bigdata.spark.kubernetes.states import raw_state
 
 pytestmark = pytest.mark.cluster
 

@@ -17,8 +17,8 @@ import pytest
 import yaml
 
 from bigdata.kubernetes.resources import Resources
-from bigdata.spark.operated import SPARK_APPLICATION
-from bigdata.spark.states import raw_state
+from bigdata.spark.kubernetes.runtime import SPARK_APPLICATION
+from bigdata.spark.kubernetes.states import raw_state
 
 pytestmark = pytest.mark.cluster
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from bigdata.spark.kubernetes.runtime import OperatorHandle
+from bigdata.spark.kubernetes.states import raw_state
+from bigdata.spark.kubernetes.tries import SEEN
 from bigdata.spark.naming import OURS, TRY, TaskTry
-from bigdata.spark.operated import OperatorHandle
 from bigdata.spark.runtime import Phase
-from bigdata.spark.states import raw_state
-from bigdata.spark.tries import SEEN
 
 from .conftest import soon
 from .operated import Bench, application, until

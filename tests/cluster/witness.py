@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from bigdata.errors import ClusterError
 from bigdata.kubernetes.resources import Resources
-from bigdata.spark import states
+from bigdata.spark.kubernetes import states
 from bigdata.spark.naming import OURS
 
 

@@ -67,9 +67,9 @@ def test_the_core_imports_no_airflow() -> None:
 import importlib, pkgutil, sys
 for name in {core!r}:
     module = importlib.import_module(name)
-    for found in pkgutil.iter_modules(getattr(module, "__path__", [])):
-        if name + "." + found.name not in ("bigdata.titanic.tasks", "bigdata.spark.guard"):
-            importlib.import_module(name + "." + found.name)
+    for found in pkgutil.walk_packages(getattr(module, "__path__", []), name + "."):
+        if found.name not in ("bigdata.titanic.tasks", "bigdata.spark.submit.guard"):
+            importlib.import_module(found.name)
 print(sorted(name for name in sys.modules if name == "airflow" or name.startswith("airflow.")))
 """
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from bigdata.errors import ConfigError
 from bigdata.settings import RuntimeName, Settings
-from bigdata.spark.application import Application
-from bigdata.spark.manifest import load
+from bigdata.spark.manifest.application import Application
+from bigdata.spark.manifest.loading import load
 from bigdata.spark.naming import NAME_VARIABLE, TaskTry, plain_name
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bigdata.spark.application import Application
+from bigdata.spark.manifest.application import Application
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from bigdata.operators.told import Told
     from bigdata.settings import Settings
-    from bigdata.spark.local import LocalRuntime
-    from bigdata.spark.native import NativeRuntime
-    from bigdata.spark.operated import OperatorRuntime
+    from bigdata.spark.kubernetes.runtime import OperatorRuntime
+    from bigdata.spark.local.runtime import LocalRuntime
+    from bigdata.spark.native.runtime import NativeRuntime
     from bigdata.spark.runtime import LogLine
 
 
@@ -34,8 +34,8 @@ def local_runtime(operator: SparkKubernetesOperator, chosen: Settings, told: Tol
     """
     from bigdata.local.jars import spark_jars
     from bigdata.local.java import find_java
-    from bigdata.spark.command import LocalSettings
-    from bigdata.spark.local import LocalRuntime
+    from bigdata.spark.local.command import LocalSettings
+    from bigdata.spark.local.runtime import LocalRuntime
 
     local = LocalSettings(
         java_home=find_java().home,
@@ -57,7 +57,7 @@ def native_runtime(operator: SparkKubernetesOperator, chosen: Settings, told: To
     :raises StackError: no Java that spark-submit can use.
     """
     from bigdata.local.java import find_java
-    from bigdata.spark.native import NativeRuntime, NativeSettings
+    from bigdata.spark.native.runtime import NativeRuntime, NativeSettings
 
     native = NativeSettings(
         api_client=operator.hook.get_conn(),
@@ -74,8 +74,9 @@ def native_runtime(operator: SparkKubernetesOperator, chosen: Settings, told: To
 def operator_runtime(operator: SparkKubernetesOperator, chosen: Settings, told: Told) -> OperatorRuntime:
     """The runtime of a cluster with the Spark operator."""
     from bigdata.kubernetes.resources import USER_AGENT
-    from bigdata.spark import pages, states
-    from bigdata.spark.operated import OperatorRuntime, OperatorSettings
+    from bigdata.spark import pages
+    from bigdata.spark.kubernetes import states
+    from bigdata.spark.kubernetes.runtime import OperatorRuntime, OperatorSettings
 
     def on_change(application: Mapping[str, Any]) -> None:
         if pod := states.driver_pod(application):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from bigdata.operators.told import Told
-    from bigdata.spark.application import Application
+    from bigdata.spark.manifest.application import Application
     from bigdata.spark.runtime import Handle, Outcome, Runtime, State
     from bigdata.triggers.clusters import Cluster
 
@@ -109,7 +109,7 @@ class SparkApplicationOperator(SparkKubernetesOperator):
         :param event: the trigger's, see :class:`SparkApplicationTrigger`.
         """
         from bigdata.errors import ApplicationGone, ClusterError
-        from bigdata.spark.operated_view import DELETED
+        from bigdata.spark.kubernetes.view import DELETED
 
         chosen = settings.load()
         runtime = self._make_runtime(RuntimeName.KUBERNETES, chosen, context)
@@ -248,7 +248,7 @@ class SparkApplicationOperator(SparkKubernetesOperator):
         self.defer(trigger=trigger, method_name="resume", timeout=self.execution_timeout)
 
     def _put_schedule(self, chosen: Settings, application: Application) -> dict[str, Any]:
-        from bigdata.spark import schedules
+        from bigdata.spark.kubernetes import schedules
 
         limit = {"successfulRunHistoryLimit": self.success_run_history_limit}
         application = application.with_schedule_defaults(limit)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-# Leaves room for what the operator, Spark and Prometheus derive from it, see bigdata.spark.rules.
+# Leaves room for what the operator, Spark and Prometheus derive from it, see bigdata.spark.manifest.rules.
 LONGEST = 49
 
 _HASH_LENGTH = 10

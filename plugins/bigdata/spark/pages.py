@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from bigdata.errors import ConfigError
-from bigdata.spark import states
+from bigdata.spark.kubernetes import states
 
 _FIELDS = ("namespace", "name", "pod", "application_id")
 _FORWARDED = "http://localhost:4040"

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
 from bigdata.errors import ApplicationFailed, ApplicationGone
-from bigdata.spark.application import Application
+from bigdata.spark.manifest.application import Application
 
 LogLine = Callable[[str], None]
 

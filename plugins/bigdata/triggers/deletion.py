@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bigdata.kubernetes.asynchronous import AsyncResources
-from bigdata.spark.tries import own
+from bigdata.spark.kubernetes.tries import own
 from bigdata.triggers.clusters import Cluster
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ _running: set[asyncio.Task[None]] = set()
 async def delete(cluster: Cluster, handle: Mapping[str, Any]) -> None:
     """Delete an application; returns when that is done, or goes on in the background.
 
-    :param handle: :attr:`bigdata.spark.operated.OperatorHandle.identity`.
+    :param handle: :attr:`bigdata.spark.kubernetes.runtime.OperatorHandle.identity`.
     """
     task = asyncio.create_task(_until_done(cluster, handle))
     _running.add(task)
@@ -52,7 +52,7 @@ async def _until_done(cluster: Cluster, handle: Mapping[str, Any]) -> None:
 
 
 async def _once(cluster: Cluster, handle: Mapping[str, Any]) -> None:
-    from bigdata.spark.operated import SPARK_APPLICATION
+    from bigdata.spark.kubernetes.runtime import SPARK_APPLICATION
 
     async with cluster.connect() as client:
         resources = AsyncResources(client, SPARK_APPLICATION, handle["namespace"])

@@ -17,10 +17,11 @@ from typing import Any
 from bigdata.errors import ClusterError
 from bigdata.kubernetes.asynchronous import AsyncResources, log_of
 from bigdata.kubernetes.resources import Object
-from bigdata.spark import pod_template, states
-from bigdata.spark.output import Lines, Telltale
+from bigdata.spark.driver import pod_template
+from bigdata.spark.driver.output import Lines, Telltale
+from bigdata.spark.kubernetes import states
+from bigdata.spark.kubernetes.tries import SEEN
 from bigdata.spark.runtime import Outcome, Phase
-from bigdata.spark.tries import SEEN
 from bigdata.triggers.clusters import Cluster
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ async def succeed(
     :param line: gets each line of the driver's log; None: it is not wanted.
     :returns: the outcome; None when a worker should do it.
     """
-    from bigdata.spark.operated import SPARK_APPLICATION
+    from bigdata.spark.kubernetes.runtime import SPARK_APPLICATION
 
     metadata, status, seen = application["metadata"], application["status"], Telltale()
     try:

@@ -17,8 +17,8 @@ from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from bigdata.errors import ClusterError
 from bigdata.kubernetes.resources import Object
-from bigdata.spark import states
-from bigdata.spark.durations import Durations
+from bigdata.spark.kubernetes import states
+from bigdata.spark.kubernetes.durations import Durations
 from bigdata.triggers.clusters import Cluster, shared_watch
 
 log = logging.getLogger(__name__)
@@ -29,11 +29,11 @@ _STORED_SECONDS = 60.0
 class SparkApplicationTrigger(BaseTrigger):
     """Fires once: ``{"end": "terminal" | "gone" | "late" | "refused", "handle": …, "seconds": {state: seconds}, …}``.
 
-    The handle is what :meth:`bigdata.spark.operated.OperatorRuntime.attach` takes. Where the task ends here,
+    The handle is what :meth:`bigdata.spark.kubernetes.runtime.OperatorRuntime.attach` takes. Where the task ends here,
     ``TaskSuccessEvent``; whoever resumes the task all the same is told ``{"end": "done", "outcome": …}``.
 
     :param cluster: fields of :class:`Cluster`.
-    :param handle: :attr:`bigdata.spark.operated.OperatorHandle.identity`.
+    :param handle: :attr:`bigdata.spark.kubernetes.runtime.OperatorHandle.identity`.
     :param startup_timeout: seconds from the application's creation until its driver must run.
     :param keep_on_kill: leave the application when a user kills the task.
     :param ends_task: end the task here when the application has succeeded.
@@ -96,7 +96,7 @@ class SparkApplicationTrigger(BaseTrigger):
         await delete(Cluster(**self.cluster), self.handle)
 
     async def _end(self, limit: asyncio.Timeout) -> str:
-        from bigdata.spark.operated import SPARK_APPLICATION
+        from bigdata.spark.kubernetes.runtime import SPARK_APPLICATION
 
         loop = asyncio.get_running_loop()
         start_by: float | None = loop.time() + self.startup_timeout - (time.time() - self.handle["created"])

@@ -13,10 +13,10 @@ import pytest
 from bigdata.local.jars import spark_jars
 from bigdata.local.java import find_java
 from bigdata.settings import Settings
-from bigdata.spark.application import Application
-from bigdata.spark.command import LocalSettings
-from bigdata.spark.local import LocalRuntime
-from bigdata.spark.manifest import load
+from bigdata.spark.local.command import LocalSettings
+from bigdata.spark.local.runtime import LocalRuntime
+from bigdata.spark.manifest.application import Application
+from bigdata.spark.manifest.loading import load
 from bigdata.spark.runtime import Outcome, State, run
 
 JOBS = Path(__file__).parent / "jobs"

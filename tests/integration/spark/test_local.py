@@ -20,9 +20,9 @@ import psutil
 import pytest
 
 from bigdata.errors import ApplicationGone
-from bigdata.spark import guard
-from bigdata.spark.manifest import load
+from bigdata.spark.manifest.loading import load
 from bigdata.spark.runtime import Phase, submitted
+from bigdata.spark.submit import guard
 
 from .conftest import JOBS, SECRET, Bench, probe
 
@@ -221,9 +221,9 @@ def test_a_killed_task_takes_spark_with_it(bench: Bench, tmp_path: Path) -> None
 import os
 from pathlib import Path
 from bigdata.local.java import find_java
-from bigdata.spark.command import LocalSettings
-from bigdata.spark.local import LocalRuntime
-from bigdata.spark.manifest import load
+from bigdata.spark.local.command import LocalSettings
+from bigdata.spark.local.runtime import LocalRuntime
+from bigdata.spark.manifest.loading import load
 from bigdata.spark.runtime import run
 state, jobs = Path({str(bench.settings.state_dir)!r}), Path({str(JOBS)!r})
 settings = LocalSettings(find_java().home, state, jobs, environ=os.environ)

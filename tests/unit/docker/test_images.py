@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from bigdata.spark import packages
-from bigdata.spark.manifest import load
+from bigdata.spark.manifest.loading import load
 
 ROOT = Path(__file__).parents[3]
 SPARK = ROOT / "docker" / "spark"

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from bigdata.operators.lineage import with_parent
-from bigdata.spark.application import Application
-from bigdata.spark.manifest import load
+from bigdata.spark.manifest.application import Application
+from bigdata.spark.manifest.loading import load
 
 CONTEXT: Any = {}
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
+from bigdata.spark.manifest.rules import DNS_1035, labels
 from bigdata.spark.naming import LONGEST, TaskTry, label_value
-from bigdata.spark.rules import DNS_1035, labels
 
 TRY = TaskTry("titanic_etl", "transform", "manual__2026-11-21T07:00:00+00:00")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bigdata.errors import ApplicationFailed, ApplicationGone
-from bigdata.spark.application import Application
-from bigdata.spark.manifest import load
+from bigdata.spark.manifest.application import Application
+from bigdata.spark.manifest.loading import load
 from bigdata.spark.runtime import Outcome, Phase, State, run
 
 PI = load(Path(__file__).parents[3] / "spark_jobs" / "spark_pi.yaml")

@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 import pytest
 
-from bigdata.spark.manifest import load
+from bigdata.spark.manifest.loading import load
 from titanic_etl import parse_args
 
 MANIFEST = Path(__file__).parents[3] / "spark_jobs" / "titanic_etl.yaml"

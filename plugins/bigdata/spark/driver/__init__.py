@@ -1,0 +1,1 @@
+"""What a driver says and leaves: its pod, its log, the reason why it failed."""

@@ -1,0 +1,1 @@
+"""The runtime ``kubernetes``: a SparkApplication on the cluster, run by the Kubeflow Spark operator."""

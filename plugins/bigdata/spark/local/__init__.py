@@ -1,0 +1,1 @@
+"""The runtime ``local``: the application on this machine."""

@@ -1,0 +1,1 @@
+"""The runtime ``native``: ``spark-submit --master k8s://``, for clusters without the operator."""
