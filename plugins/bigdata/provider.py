@@ -33,6 +33,17 @@ def get_provider_info() -> dict[str, Any]:
                     "image_jobs_root": _option("Where the Spark image keeps jobs_root.", "/opt/spark/jobs"),
                     "state_dir": _option("Everything made at run time. Empty: <project_dir>/.bigdata.", ""),
                     "namespace": _option("Namespace of applications that name none.", "default"),
+                    "instance": _option(
+                        "Tells this Airflow from others that have the same DAGs and the same namespace. Empty: there "
+                        "are none.",
+                        "",
+                        "staging",
+                    ),
+                    "image_registry": _option(
+                        "On a cluster: the registry of images whose names begin with none. Empty: as they stand.",
+                        "",
+                        "111122223333.dkr.ecr.eu-central-1.amazonaws.com",
+                    ),
                     "s3_conn_id": _option("Connection to the S3 API.", "aws_default"),
                     "kafka_conn_id": _option("Connection to Kafka.", "kafka_default"),
                     "kubernetes_conn_id": _option(

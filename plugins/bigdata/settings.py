@@ -39,6 +39,8 @@ class Settings:
     image_jobs_root: PurePosixPath
     state_dir: Path
     namespace: str
+    instance: str
+    image_registry: str
     s3_conn_id: str
     kafka_conn_id: str
     kubernetes_conn_id: str
@@ -109,6 +111,8 @@ def _build(get: Callable[[str], str | None], default_project: Path) -> Settings:
         image_jobs_root=PurePosixPath(text("image_jobs_root", "/opt/spark/jobs")),
         state_dir=path("state_dir", project_dir / ".bigdata"),
         namespace=text("namespace", "default"),
+        instance=text("instance", ""),
+        image_registry=text("image_registry", "").rstrip("/"),
         s3_conn_id=text("s3_conn_id", "aws_default"),
         kafka_conn_id=text("kafka_conn_id", "kafka_default"),
         kubernetes_conn_id=text("kubernetes_conn_id", "kubernetes_default"),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import time
 import urllib.error
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -52,6 +54,7 @@ class Airflow:
             "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": "3",
             "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
             "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
+            "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
             **environ,
         }
 
@@ -74,6 +77,16 @@ class Airflow:
             assert not dead, self.output(dead[0])
             time.sleep(1)
         raise AssertionError(f"Airflow does not answer\n{self.output('api-server')}")
+
+    @contextmanager
+    def database(self) -> Iterator[sqlite3.Connection]:
+        """Its database, for what has no API."""
+        connection = sqlite3.connect(self.home / "airflow.db", timeout=30)
+        try:
+            with connection:
+                yield connection
+        finally:
+            connection.close()
 
     def begin(self, part: str) -> None:
         """Start one part."""

@@ -168,7 +168,7 @@ def test_a_broken_connection_loses_no_state(
 
 def test_a_refusal_is_raised_in_every_waiter(namespace: str, applications: Resources) -> None:
     async def scenario() -> None:
-        watch = SharedWatch(connect, Kind("example.org", "v1", "Thing", "things"), namespace)
+        watch = SharedWatch(connect, Kind("example.org", "v1", "Thing", "things"), namespace, patience=0.5)
         waiting = [asyncio.create_task(states(watch, f"thing-{number}", "1", [])) for number in range(3)]
         done = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 10)
         assert all(isinstance(item, ClusterError) for item in done)

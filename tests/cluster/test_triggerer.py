@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ..airflow_api import Api
+from .airflow import Airflow
 from .conftest import soon
 from .witness import Witness
 
@@ -45,6 +46,22 @@ def test_the_links_of_a_running_task_are_there_while_it_is_deferred(api: Api, wi
     assert "kubectl port-forward --namespace default service/deferred-job-" in run.log("job")
     run.mark("job", "failed")
     assert soon(lambda: witness.raw() == "none", 30)
+
+
+def test_a_trigger_that_another_triggerer_takes_leaves_the_application(
+    api: Api, airflow: Airflow, witness: Witness
+) -> None:
+    run = api.trigger("deferred", {"what": "slow"})
+    assert soon(lambda: witness.raw() == "RUNNING", 90)
+    assert soon(lambda: run.tasks()[0]["state"] == "deferred", 20)
+    with airflow.database() as database:
+        # It looks alive for some seconds; then the trigger comes back.
+        job = "insert into job (job_type, state, latest_heartbeat) values ('TriggererJob', 'running', datetime('now'))"
+        database.execute("update trigger set triggerer_id = ?", (database.execute(job).lastrowid,))
+    assert run.wait() == "success", run.log("job")
+    assert "Trigger cancelled by user action" in run.log("job")
+    assert "Another triggerer waits" in run.log("job")
+    assert len(witness.uids) == 1
 
 
 def test_a_failure_is_told_by_a_worker_with_the_drivers_log(api: Api, witness: Witness) -> None:

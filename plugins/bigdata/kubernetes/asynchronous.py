@@ -11,6 +11,8 @@ from bigdata.kubernetes.resources import Kind, Object
 
 _PIECE = 64 * 1024
 _SECONDS = 10
+# A long log may take its time, as long as some of it comes.
+_SILENT_SECONDS = 60
 
 
 class AsyncResources:
@@ -78,7 +80,7 @@ async def log_of(client: Any, namespace: str, pod: str, container: str) -> Async
 
     with async_told(f"log of pod {namespace}/{pod}"):
         response: Any = await CoreV1Api(client).read_namespaced_pod_log(
-            pod, namespace, container=container, _preload_content=False, _request_timeout=300
+            pod, namespace, container=container, _preload_content=False, _request_timeout=(_SECONDS, _SILENT_SECONDS)
         )
         async with response:
             if response.status != 200:

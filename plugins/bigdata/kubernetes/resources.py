@@ -53,7 +53,7 @@ class Resources:
     def __init__(self, api_client: Any, kind: Kind, namespace: str, patience: float = 60.0) -> None:
         from kubernetes.client import CustomObjectsApi
 
-        self.kind, self.namespace, self._patience = kind, namespace, patience
+        self.api_client, self.kind, self.namespace, self._patience = api_client, kind, namespace, patience
         self._api = CustomObjectsApi(api_client)
         self._where = (kind.group, kind.version, namespace, kind.plural)
 

@@ -3,7 +3,7 @@
 Contract. The objects are listed, then watched from the list's version on, so no state that lasts is missed between the
 two. A broken connection is taken up at the last version seen, after a pause that grows until a watch brings something
 or lasts; a version that has expired (410) leads to a new list. A connection that is silent, without even the bookmarks
-that the server sends each minute, counts as broken. Each watch has a client of its own, as a client keeps the
+that the server sends each minute, counts as broken. Each watch asks for a client anew, as a client keeps the
 credentials that it was made with, and those of some clusters last minutes.
 
 A waiter is given the object as it is when it comes, and again whenever it has changed; of changes that follow each

@@ -36,11 +36,13 @@ def follow(resources: Resources, name: str, uid: str, stopped: threading.Event) 
     pause, refused_since = 0.2, 0.0
     while not stopped.is_set():
         try:
-            for found in _watch_once(resources, name, uid, stopped):
-                pause, refused_since = 0.2, 0.0
+            for count, found in enumerate(_watch_once(resources, name, uid, stopped)):
+                if count:  # the first is only read, and a watch may be refused all the same
+                    pause, refused_since = 0.2, 0.0
                 yield found
                 if found is None:
                     return
+            pause, refused_since = 0.2, 0.0
         except ClusterError as error:
             if error.status in _REFUSED:
                 refused_since = refused_since or time.monotonic()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from bigdata import settings
 from bigdata.errors import ConfigError
 from bigdata.settings import RuntimeName, Settings
 from bigdata.spark.manifest.application import Application
@@ -20,16 +21,16 @@ if TYPE_CHECKING:
 
 def task_try(operator: SparkApplicationOperator, context: Context | None = None) -> TaskTry:
     """The try that a context is of; without one, that of a run which never was."""
-    title = operator.name or ""
+    title, instance = operator.name or "", settings.load().instance
     if context is None:
-        return TaskTry(operator.dag_id, operator.task_id, "dry_run", title=title)
+        return TaskTry(operator.dag_id, operator.task_id, "dry_run", title=title, instance=instance)
     ti = context["ti"]
     map_index = -1 if ti.map_index is None else ti.map_index
-    return TaskTry(ti.dag_id, ti.task_id, ti.run_id or "", map_index, ti.try_number, title=title)
+    return TaskTry(ti.dag_id, ti.task_id, ti.run_id or "", map_index, ti.try_number, title, instance)
 
 
 def build(operator: SparkApplicationOperator, made_for: TaskTry, runtime: RuntimeName) -> Application:
-    """The application, checked, with what the arguments say, and with the name and the labels of the try.
+    """The application, checked, with what arguments and settings say, and with the name and the labels of the try.
 
     :raises ConfigError: there is no manifest.
     :raises ManifestError: it is wrong, or a value that an argument gives it.
@@ -37,6 +38,8 @@ def build(operator: SparkApplicationOperator, made_for: TaskTry, runtime: Runtim
     application = _load(operator, made_for.name if operator.random_name_suffix else operator.task_id)
     if operator.namespace:
         application = application.with_namespace(operator.namespace)
+    if runtime is not RuntimeName.LOCAL:
+        application = application.with_registry(settings.load().image_registry)
     if application.is_scheduled and runtime is RuntimeName.KUBERNETES:
         return application.with_labels(made_for.task_labels)
     name = made_for.name if operator.random_name_suffix else plain_name(operator.name or application.name)

@@ -39,6 +39,8 @@ def _can_end_there(operator: SparkApplicationOperator) -> bool:
         operator.delete_on_termination
         and is_plain
         and not (operator.outlets or operator._post_execute_hook or 0 in operator.skip_on_exit_code)
+        # Airflow calls it in a worker alone.
+        and not operator.on_success_callback
         and not shows_lines_otherwise
         and not is_mapped_over
         and not get_listener_manager().has_listeners

@@ -218,6 +218,8 @@ class SparkApplicationOperator(SparkKubernetesOperator):
 
         with kept(runtime, handle):
             self._running = (runtime, handle)
+            if self._is_killed:  # while this process took it over
+                self._end(runtime, handle)
             try:
                 outcome = _observed(runtime, handle)
             finally:

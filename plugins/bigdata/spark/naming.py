@@ -31,6 +31,7 @@ class TaskTry:
     :param map_index: -1 for a task that is not mapped, as in Airflow.
     :param try_number: from 1.
     :param title: the readable start of the name, instead of DAG and task.
+    :param instance: tells one Airflow from another that has the same DAGs in the same namespace.
     """
 
     dag_id: str
@@ -39,6 +40,7 @@ class TaskTry:
     map_index: int = -1
     try_number: int = 1
     title: str = ""
+    instance: str = ""
 
     @property
     def name(self) -> str:
@@ -53,6 +55,7 @@ class TaskTry:
     def labels(self) -> dict[str, str]:
         """The parts as labels; all but try-number are the same for every try."""
         parts = {
+            "instance": self.instance,
             "dag-id": self.dag_id,
             "task-id": self.task_id,
             "run-id": self.run_id,
@@ -64,12 +67,14 @@ class TaskTry:
     @property
     def task_labels(self) -> dict[str, str]:
         """Those that are the same for every run, too."""
-        mine = tuple(f"{PREFIX}{part}" for part in ("dag-id", "task-id", "map-index"))
+        mine = tuple(f"{PREFIX}{part}" for part in ("instance", "dag-id", "task-id", "map-index"))
         return {key: value for key, value in self.labels.items() if key in mine}
 
     def _hash(self) -> str:
         # The lengths keep ("a", "b-c") and ("a-b", "c") apart.
-        parts = (self.dag_id, self.task_id, self.run_id, str(self.map_index), str(self.try_number))
+        parts = [self.dag_id, self.task_id, self.run_id, str(self.map_index), str(self.try_number)]
+        if self.instance:
+            parts.insert(0, self.instance)
         text = "".join(f"{len(part)}:{part}" for part in parts)
         return hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]
 
@@ -104,6 +109,7 @@ def _selector(labels: Mapping[str, str], needed: tuple[str, ...]) -> str:
     keys = [f"{PREFIX}{part}" for part in needed]
     if not all(labels.get(key) for key in keys):
         return ""
-    mapped = f"{PREFIX}map-index"
-    only = f"{mapped}={labels[mapped]}" if labels.get(mapped) else f"!{mapped}"
-    return ",".join([*(f"{key}={labels[key]}" for key in keys), only])
+    # What is not said must be absent, or another task, or another Airflow, would be meant, too.
+    others = [f"{PREFIX}{part}" for part in ("map-index", "instance")]
+    said = [f"{key}={labels[key]}" if labels.get(key) else f"!{key}" for key in others]
+    return ",".join([*(f"{key}={labels[key]}" for key in keys), *said])

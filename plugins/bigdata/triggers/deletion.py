@@ -1,15 +1,15 @@
 """Delete an application from the triggerer, whatever stands in the way.
 
-Airflow calls ``on_kill`` once and then forgets the trigger, so the request is repeated until it has gone through: in
-the background of the triggerer, for as long as that lives or an hour. An application that a later try has taken over
-is left alone.
+Airflow forgets the trigger that it kills, so the request is repeated until it has gone through: in the background of
+the triggerer, for as long as that lives or an hour. An application that a later try has taken over is left alone, and
+so is one whose task is still deferred: Airflow kills a trigger also when it has given it to another triggerer.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from bigdata.kubernetes.asynchronous import AsyncResources
@@ -25,22 +25,34 @@ _LONGEST_PAUSE = 30.0
 _running: set[asyncio.Task[None]] = set()
 
 
-async def delete(cluster: Cluster, handle: Mapping[str, Any]) -> None:
-    """Delete an application; returns when that is done, or goes on in the background.
+def begin(
+    cluster: Cluster, handle: Mapping[str, Any], is_wanted: Callable[[], Awaitable[bool]] | None = None
+) -> asyncio.Task[None]:
+    """Delete an application, in the background.
 
     :param handle: :attr:`bigdata.spark.kubernetes.runtime.OperatorHandle.identity`.
+    :param is_wanted: whether somebody still waits for it; it is left then.
     """
-    task = asyncio.create_task(_until_done(cluster, handle))
+    task = asyncio.create_task(_until_done(cluster, handle, is_wanted))
     _running.add(task)
     task.add_done_callback(_running.discard)
+    return task
+
+
+async def wait(task: asyncio.Task[None]) -> None:
+    """Wait for what :func:`begin` has begun, as long as Airflow gives time."""
     await asyncio.wait({task}, timeout=_ANSWER_SECONDS)
 
 
-async def _until_done(cluster: Cluster, handle: Mapping[str, Any]) -> None:
+async def _until_done(
+    cluster: Cluster, handle: Mapping[str, Any], is_wanted: Callable[[], Awaitable[bool]] | None
+) -> None:
     loop, pause = asyncio.get_running_loop(), 0.2
     end = loop.time() + _MOST_SECONDS
     while loop.time() < end:
         try:
+            if is_wanted and await is_wanted():
+                return
             await _once(cluster, handle)
         except Exception as error:  # all of it may be over in a moment, and nobody else would try again
             log.warning("%s/%s is not deleted yet: %s", handle["namespace"], handle["name"], error)

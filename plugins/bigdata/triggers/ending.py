@@ -75,9 +75,10 @@ async def _show_log(client: Any, application: Object, seen: Telltale, line: Call
                 if count % _TURN == 0:
                     await asyncio.sleep(0)
     except ClusterError as error:
-        if error.status not in (400, 404):
+        if not count and error.status not in (400, 404):
             raise
-        log.info("No log of pod %s/%s: %s", namespace, pod, error.problem)  # its node may be gone
+        # Its node may be gone; and a worker would show again what has been shown.
+        log.warning("No%s log of pod %s/%s: %s", " more" if count else "", namespace, pod, error.problem)
     for text in lines.finish():
         seen.see(text)
         line(text)

@@ -23,8 +23,6 @@ from bigdata.triggers.clusters import Cluster, shared_watch
 
 log = logging.getLogger(__name__)
 
-_STORED_SECONDS = 60.0
-
 
 class SparkApplicationTrigger(BaseTrigger):
     """Fires once: ``{"end": "terminal" | "gone" | "late" | "refused", "handle": …, "seconds": {state: seconds}, …}``.
@@ -57,6 +55,7 @@ class SparkApplicationTrigger(BaseTrigger):
         self._application: Object = {}
         self._is_done = False
         self._driver_log_url: str | None = None
+        self._deletion: asyncio.Task[None] | None = None
         self._namespace, self._name, self._uid = handle["namespace"], handle["name"], handle["uid"]
         self._shown: dict[str, str] = {}
         self._durations = Durations()
@@ -69,6 +68,16 @@ class SparkApplicationTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Follow the application; each of its states is a line of the task's log."""
         try:
+            async for event in self._follow():
+                yield event
+        except asyncio.CancelledError as error:
+            # The triggerer's own end has no message. Past the deferral's timeout Airflow does not call on_kill.
+            if error.args:
+                self._end_application()
+            raise
+
+    async def _follow(self) -> AsyncIterator[TriggerEvent]:
+        try:
             async with asyncio.timeout(None) as limit:
                 end, message = await self._end(limit), ""
         except TimeoutError:
@@ -78,22 +87,52 @@ class SparkApplicationTrigger(BaseTrigger):
         if event := await self._done(end):
             self._is_done = True
             yield event
-            # As soon as Airflow has stored it, it cancels this and calls on_kill.
-            await asyncio.sleep(_STORED_SECONDS)
-            await self.on_kill()
-            return
+            # As soon as Airflow has stored it, it cancels this and calls on_kill; until then, another triggerer may
+            # have to begin anew.
+            await asyncio.Event().wait()
         yield TriggerEvent({"end": end, "message": message, "handle": self.handle, "seconds": self._durations.seconds})
 
     async def on_kill(self) -> None:
         """Delete the application, and with it its driver and executors, unless it is to be kept."""
-        from bigdata.triggers.deletion import delete
+        from bigdata.triggers import deletion
 
+        if task := self._end_application():
+            await deletion.wait(task)
+
+    def _end_application(self) -> asyncio.Task[None] | None:
+        from bigdata.triggers import deletion
+
+        if self._deletion:
+            return self._deletion
         if self.keep_on_kill and not self._is_done:
             log.warning("Killed: leaving SparkApplication %s/%s", self._namespace, self._name)
-            return
-        why = "Done" if self._is_done else "Killed"
-        log.info("%s: deleting SparkApplication %s/%s", why, self._namespace, self._name)
-        await delete(Cluster(**self.cluster), self.handle)
+            return None
+        if self._is_done:
+            log.info("Done: deleting SparkApplication %s/%s", self._namespace, self._name)
+        is_wanted = None if self._is_done else self._is_deferred
+        self._deletion = deletion.begin(Cluster(**self.cluster), self.handle, is_wanted)
+        return self._deletion
+
+    async def _is_deferred(self) -> bool:
+        """Whether the task waits still, by another triggerer."""
+        state = await asyncio.to_thread(self._state)
+        if state == "deferred":
+            log.info("Another triggerer waits for SparkApplication %s/%s", self._namespace, self._name)
+            return True
+        log.info("Killed, as the task is %s: deleting %s/%s", state or "gone", self._namespace, self._name)
+        return False
+
+    def _state(self) -> str:
+        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+        ti = self.task_instance
+        if ti is None:
+            return ""
+        found = RuntimeTaskInstance.get_task_states(
+            dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
+        )
+        key = ti.task_id if ti.map_index is None or ti.map_index < 0 else f"{ti.task_id}_{ti.map_index}"
+        return str((found.get(ti.run_id) or {}).get(key) or "")
 
     async def _end(self, limit: asyncio.Timeout) -> str:
         from bigdata.spark.kubernetes.runtime import SPARK_APPLICATION

@@ -125,7 +125,7 @@ def test_pauses_grow_while_watches_bring_nothing(answer: Answer) -> None:
 
 def test_pauses_stay_short_while_watches_bring_something() -> None:
     server, seen = after(2.5, change)
-    assert server.watches >= 8
+    assert server.watches >= 6  # with pauses that double there would be four
     assert server.lists == 1
     assert seen[-1]["metadata"]["resourceVersion"] == str(10 + server.watches)
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from bigdata.spark.manifest.rules import DNS_1035, labels
-from bigdata.spark.naming import LONGEST, TaskTry, label_value
+from bigdata.spark.naming import LONGEST, TaskTry, all_runs, label_value, same_task
 
 TRY = TaskTry("titanic_etl", "transform", "manual__2026-11-21T07:00:00+00:00")
 
@@ -27,10 +27,18 @@ def test_it_is_readable_and_always_the_same() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"dag_id": "titanic"}, {"task_id": "t"}, {"run_id": "x"}, {"map_index": 0}, {"try_number": 2}],
+    [{"dag_id": "titanic"}, {"task_id": "t"}, {"run_id": "x"}, {"map_index": 0}, {"try_number": 2}, {"instance": "x"}],
 )
 def test_every_part_counts(change: dict[str, str]) -> None:
     assert replace(TRY, **change).name != TRY.name
+
+
+def test_tries_are_found_by_the_same_airflow_alone() -> None:
+    plain, staging = same_task(TRY.labels), same_task(replace(TRY, instance="staging").labels)
+    assert "!airflow-bigdata/instance" in plain.split(",")
+    assert "airflow-bigdata/instance=staging" in staging.split(",")
+    assert "airflow-bigdata/instance=staging" in all_runs(replace(TRY, instance="staging").task_labels).split(",")
+    assert same_task(replace(TRY, try_number=2).labels) == plain
 
 
 def test_parts_are_kept_apart() -> None:

@@ -63,7 +63,7 @@ def test_it_goes_on_in_the_background_until_the_server_is_back(monkeypatch: pyte
         server = Server()
         server.is_away = True
         async with server.serve() as here:
-            await deletion.delete(here, HANDLE)
+            await deletion.wait(deletion.begin(here, HANDLE))
             assert server.deleted == []
             server.is_away = False
             await asyncio.sleep(2.0)
@@ -78,7 +78,39 @@ def test_what_is_not_meant_is_left_alone(changed: dict[str, str]) -> None:
     async def scenario() -> Server:
         server = Server()
         async with server.serve() as here:
-            await deletion.delete(here, HANDLE | changed)
+            await deletion.wait(deletion.begin(here, HANDLE | changed))
         return server
 
     assert asyncio.run(scenario()).deleted == []
+
+
+def test_what_somebody_waits_for_is_left_alone() -> None:
+    async def still_wanted() -> bool:
+        return True
+
+    async def scenario() -> Server:
+        server = Server()
+        async with server.serve() as here:
+            await deletion.wait(deletion.begin(here, HANDLE, still_wanted))
+        return server
+
+    assert asyncio.run(scenario()).deleted == []
+
+
+def test_it_asks_again_where_airflow_does_not_answer() -> None:
+    answers = [OSError("the API server restarts"), False]
+
+    async def is_wanted() -> bool:
+        answer = answers.pop(0)
+        if isinstance(answer, OSError):
+            raise answer
+        return bool(answer)
+
+    async def scenario() -> Server:
+        server = Server()
+        async with server.serve() as here:
+            await deletion.wait(deletion.begin(here, HANDLE, is_wanted))
+        return server
+
+    assert len(asyncio.run(scenario()).deleted) == 1
+    assert answers == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bigdata.errors import SubmitError
@@ -73,6 +73,25 @@ class DriverPods:
             )
             found += listed.items if listed else []
         return self._delete_all({pod.metadata.name: pod.metadata.uid for pod in found}.items())
+
+    def await_earlier(self, labels: Mapping[str, str], seconds: float = _DELETE_SECONDS) -> bool:
+        """Wait until no driver of the task runs any more, as one may for a while whose application has been deleted.
+
+        :param labels: of an application of the task.
+        :returns: whether that is so.
+        """
+        selector, deadline = same_task(labels), time.monotonic() + seconds
+        while selector and (names := self._running(f"{selector},spark-role=driver")):
+            if time.monotonic() > deadline:
+                log.warning("still there after %.0f s: %s", seconds, ", ".join(names))
+                return False
+            time.sleep(_PAUSE)
+        return True
+
+    def _running(self, selector: str) -> list[str]:
+        options = {"label_selector": selector, "field_selector": "status.phase!=Succeeded,status.phase!=Failed"}
+        found = self._ask(self._core.list_namespaced_pod, self.namespace, **options, _request_timeout=30)
+        return [pod.metadata.name for pod in found.items] if found else []
 
     def _delete_all(self, pods: Iterable[tuple[str, str]]) -> list[str]:
         deleted = []

@@ -74,6 +74,8 @@ class PodWatch:
                 end, deadline = event, time.monotonic() + _LOG_SECONDS
             elif event is not None or not end:
                 yield event
+                if end:
+                    deadline = time.monotonic() + _LOG_SECONDS
             if end and ((event is None and not self._log_thread.is_alive()) or time.monotonic() > deadline):
                 yield end
                 return

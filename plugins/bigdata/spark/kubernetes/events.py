@@ -71,10 +71,13 @@ class Events:
             yield event
 
     def rest(self) -> Iterator[str | PodState]:
-        """Yield what the pod has still to tell after the application's end."""
+        """Yield what the pod has still to tell after the application's end, until it is silent for long."""
         deadline = time.monotonic() + _LOG_SECONDS
-        while time.monotonic() < deadline:
+        while True:
             is_over = self._pod_thread is None or not self._pod_thread.is_alive()
+            if not is_over and time.monotonic() > deadline:
+                log.warning("The driver's log may go on: nothing came of it for %.0f s", _LOG_SECONDS)
+                return
             try:
                 event = self._queue.get(timeout=0.2)
             except queue.Empty:
@@ -83,6 +86,7 @@ class Events:
                 continue
             if isinstance(event, str | PodState):
                 yield event
+                deadline = time.monotonic() + _LOG_SECONDS
 
     def _follow_resource(self) -> None:
         try:

@@ -121,6 +121,8 @@ class OperatorRuntime:
         try:
             found = taken = self._tries(resources).settle(application)
             if found is None:
+                if application.labels.get(TRY, "1") != "1":
+                    DriverPods(self._core, resources.namespace).await_earlier(application.labels)
                 named = application.with_namespace(resources.namespace).with_annotations({DIGEST: digest(application)})
                 if self.settings.delete_on_termination and "timeToLiveSeconds" not in named.spec:
                     # Nobody may be left to delete it, as when a worker dies at the last try.
@@ -181,8 +183,9 @@ class OperatorRuntime:
                     return
                 state = self._take(view, event)
                 if state and state.outcome:
-                    for rest in events.rest():
-                        self._take(view, rest)
+                    if state.phase == Phase.GONE or states.phase(state.raw).is_terminal:
+                        for rest in events.rest():
+                            self._take(view, rest)
                     self._explain(view, state)
                     end = view.outcome(state.outcome)
                     yield State(end.phase, end.raw, end.reason, end)

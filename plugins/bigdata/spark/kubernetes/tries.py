@@ -14,6 +14,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from bigdata.errors import ClusterError
 from bigdata.kubernetes.resources import Object, Resources
 from bigdata.spark.kubernetes import states
 from bigdata.spark.manifest.application import Application
@@ -88,13 +89,18 @@ class Tries:
         # Ended in order, it would have been deleted: nobody has seen this success yet.
         return states.phase(states.raw_state(found)) == Phase.SUCCEEDED and not self._keep_ended
 
-    def _take(self, application: Application, found: Object) -> Object:
+    def _take(self, application: Application, found: Object) -> Object | None:
         name, raw = found["metadata"]["name"], states.raw_state(found) or "NEW"
         number = (found["metadata"].get("labels") or {}).get(TRY, "")
         self._log(f"Found SparkApplication {self._resources.namespace}/{name} of try {number}, {raw}: going on with it")
         if number == application.labels.get(TRY):
             return found
-        return self._resources.patch(name, {"metadata": {"labels": {TRY: application.labels.get(TRY)}}})
+        try:
+            return self._resources.patch(name, {"metadata": {"labels": {TRY: application.labels.get(TRY)}}})
+        except ClusterError as error:
+            if error.status != 404:
+                raise
+            return None  # whoever waited for it was just deleting it
 
 
 def digest(application: Application) -> str:

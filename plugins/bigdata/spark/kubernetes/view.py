@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from bigdata.errors import ClusterError
 from bigdata.kubernetes.resources import Object
 from bigdata.spark.driver import failure
 from bigdata.spark.driver.output import Telltale
@@ -106,6 +107,19 @@ class View:
             return None
         if self._handle.driver_pod and self._pod is None and time.monotonic() - self._began < _POD_SECONDS:
             return None  # the pod will say why
+        try:
+            return self._changed_meanwhile() or self._not_started()
+        except ClusterError:
+            return None  # nobody can tell now; what lasts, the watch raises
+
+    def _changed_meanwhile(self) -> State | None:
+        """What is known may be old, as after a time without the API server."""
+        found = self._handle.resources.read(self._handle.name)
+        if found is None or found["metadata"]["uid"] != self._handle.uid:
+            return self._end(Phase.GONE, "deleted", DELETED)
+        return self._changed(found)
+
+    def _not_started(self) -> State:
         waited = f"within {self._startup_timeout:.0f} s"
         if not self._raw:
             namespace = self._handle.resources.namespace

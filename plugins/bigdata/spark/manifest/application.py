@@ -94,6 +94,17 @@ class Application:
         """
         return self._changed({"spec": {"template": fields} if self.is_scheduled else fields})
 
+    def with_registry(self, registry: str) -> Self:
+        """The same with its images from this registry, where their names begin with none; empty changes nothing."""
+        if not registry:
+            return self
+        spec = self.spec
+        change: dict[str, Any] = {"image": image} if (image := _in_registry(spec, registry)) else {}
+        for role in ("driver", "executor"):
+            if image := _in_registry(spec.get(role) or {}, registry):
+                change[role] = {"image": image}
+        return self.with_spec(**change)
+
     def with_variable(self, name: str, value: str) -> Self:
         """The same with a variable in the environment of driver and executors, unless they set it themselves. It comes
         first, so that others can refer to it.
@@ -117,6 +128,14 @@ class Application:
         from bigdata.spark.manifest.loading import check
 
         return type(self)(self.source, check(_merged(self._document, change), self.source), self.cluster, self.dropped)
+
+
+def _in_registry(fields: Mapping[str, Any], registry: str) -> str:
+    """The image with the registry; empty without an image, or if it begins with a host: a dot, a port or localhost."""
+    image = str(fields.get("image") or "")
+    first, slash, _ = image.partition("/")
+    has_host = bool(slash) and ("." in first or ":" in first or first == "localhost")
+    return "" if not image or has_host else f"{registry}/{image}"
 
 
 def _sets(pod: Mapping[str, Any], name: str) -> bool:

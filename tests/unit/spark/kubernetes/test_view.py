@@ -16,19 +16,25 @@ from bigdata.spark.kubernetes.runtime import SPARK_APPLICATION, OperatorHandle
 from bigdata.spark.kubernetes.view import View
 from bigdata.spark.runtime import Outcome, Phase
 
+from ...api_server import api_server
+
+
+def of(url: str, age: float = 0) -> OperatorHandle:
+    client = ApiClient(Configuration(host=url))
+    resources = Resources(client, SPARK_APPLICATION, "jobs", patience=0)
+    return OperatorHandle("etl", "uid", resources, DriverPods(CoreV1Api(client), "jobs"), time.time() - age)
+
 
 @pytest.fixture
 def handle() -> OperatorHandle:
-    """Of an application that is nowhere; nothing is asked of a cluster here."""
-    client = ApiClient(Configuration(host="http://127.0.0.1:1"))
-    resources, drivers = Resources(client, SPARK_APPLICATION, "jobs"), DriverPods(CoreV1Api(client), "jobs")
-    return OperatorHandle("etl", "uid", resources, drivers, time.time())
+    """Of an application on a cluster that does not answer."""
+    return of("http://127.0.0.1:1")
 
 
 def seen(state: str, message: str = "", pod: str = "etl-driver") -> dict[str, Any]:
     status = {"applicationState": {"state": state, "errorMessage": message}, "driverInfo": {"podName": pod}}
     return {
-        "metadata": {"name": "etl", "namespace": "jobs", "creationTimestamp": "2026-11-21T08:00:00Z"},
+        "metadata": {"name": "etl", "uid": "uid", "namespace": "jobs", "creationTimestamp": "2026-11-21T08:00:00Z"},
         "status": status,
     }
 
@@ -69,3 +75,28 @@ def test_a_change_of_state_or_of_the_drivers_pod_is_told_once(handle: OperatorHa
     for event in (first, again, pod, pod, other, other):
         view.take(event)
     assert told == [first, pod, other]
+
+
+def test_nobody_is_late_as_long_as_the_api_server_does_not_answer() -> None:
+    view = View(of("http://127.0.0.1:1", age=700), 600)
+    assert view.take(seen("", pod="")) is not None
+    assert view.take(None) is None
+
+
+@pytest.mark.parametrize(
+    ("now", "phase", "is_end"),
+    [
+        (seen("RUNNING"), Phase.RUNNING, False),
+        (seen("COMPLETED"), Phase.SUCCEEDED, True),
+        (seen("", pod=""), Phase.FAILED, True),
+        ({"metadata": {"uid": "another"}}, Phase.GONE, True),
+    ],
+    ids=["it runs by now", "it has ended by now", "it does not", "it is another"],
+)
+def test_who_seems_late_is_looked_at_once_more(now: dict[str, Any], phase: Phase, is_end: bool) -> None:
+    with api_server(lambda *asked: (200, now)) as url:
+        view = View(of(url, age=700), 600)
+        state = view.take(seen("", pod=""))
+        state = view.take(None) if state and state.phase == Phase.PENDING and not state.outcome else state
+    assert state is not None
+    assert (state.phase, bool(state.outcome)) == (phase, is_end)

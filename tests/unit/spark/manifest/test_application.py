@@ -87,3 +87,20 @@ def test_fields_from_outside_replace_the_manifests(tmp_path: Path) -> None:
     assert load(schedule, spec={"image": "a:1"}).spec["image"] == "a:1"
     with pytest.raises(ManifestError, match="mainApplicationFile"):
         load(PI, spec={"mainApplicationFile": "/no/scheme.py"})
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        ("bigdata/spark:4.2.0", "example.org:5000/ours/bigdata/spark:4.2.0"),
+        ("spark:4", "example.org:5000/ours/spark:4"),
+        ("ghcr.io/apache/spark:4", "ghcr.io/apache/spark:4"),
+        ("localhost/spark:4", "localhost/spark:4"),
+        ("registry:5000/spark:4", "registry:5000/spark:4"),
+    ],
+)
+def test_an_image_without_a_registry_gets_one(image: str, expected: str) -> None:
+    found = pi(image=image, executor={"image": image}).with_registry("example.org:5000/ours").spec
+    assert (found["image"], found["executor"]["image"]) == (expected, expected)
+    assert "image" not in found["driver"]
+    assert pi(image=image).with_registry("").spec["image"] == image
