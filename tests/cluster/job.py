@@ -22,7 +22,15 @@ def fail(spark):
 
 def lose(spark):
     """End an executor from within."""
-    spark.sparkContext.parallelize([1], 1).foreach(lambda _: os.kill(os.getppid(), 9) or time.sleep(60))
+
+    def end(_):
+        pid = os.getpid()
+        while Path(f"/proc/{pid}/comm").read_text().strip() != "java":
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        os.kill(pid, 9)
+        time.sleep(60)
+
+    spark.sparkContext.parallelize([1], 1).foreach(end)
 
 
 def slow(spark):

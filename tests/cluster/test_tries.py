@@ -11,7 +11,7 @@ import pytest
 
 from bigdata.spark.kubernetes.runtime import OperatorHandle
 from bigdata.spark.kubernetes.states import raw_state
-from bigdata.spark.kubernetes.tries import SEEN
+from bigdata.spark.kubernetes.tries import DEFERRED, SEEN
 from bigdata.spark.naming import OURS, TRY, TaskTry
 from bigdata.spark.runtime import Phase
 
@@ -63,6 +63,17 @@ def test_the_next_try_goes_on_with_what_a_dead_one_left(bench: Bench, run_id: st
     assert names(bench) == set()
 
 
+def test_what_the_triggerer_waits_for_is_not_taken_over(bench: Bench, run_id: str) -> None:
+    """As when a deferred task is cleared: a triggerer that dies goes on with the same try."""
+    first = bench.runtime.submit(tried(run_id))
+    bench.resources.patch(first.name, DEFERRED)
+    assert bench.runtime.submit(tried(run_id)).uid == first.uid
+    second = bench.runtime.submit(tried(run_id, 2))
+    assert second.uid != first.uid
+    assert names(bench) == {second.name}
+    bench.runtime.cancel(second)
+
+
 def test_a_success_that_nobody_saw_is_taken_and_a_failure_is_not(bench: Bench, run_id: str) -> None:
     first = bench.runtime.submit(tried(run_id, what="show"))
     until(first, bench.runtime, "RUNNING")
@@ -86,8 +97,6 @@ def test_under_a_given_name_a_failure_that_is_kept_makes_room_for_the_next_try(k
     assert soon(lambda: raw_state(kept.resources.read("given") or {}) == "FAILED", 120)
     kept.runtime.cancel(first)
     assert names(kept) == {"given"}
-    # The same try finds its own end, the next one does not take it for its own.
-    assert kept.runtime.submit(tried(run_id, 1, "fail").with_name("given")).uid == first.uid
     second = kept.runtime.submit(tried(run_id, 2, "fail").with_name("given"))
     assert second.uid != first.uid
     assert names(kept) == {"given"}

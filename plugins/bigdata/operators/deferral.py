@@ -33,7 +33,8 @@ def _can_end_there(operator: SparkApplicationOperator) -> bool:
     hooks = (type(operator).post_execute, type(operator).resume)
     is_plain = hooks == (SparkKubernetesOperator.post_execute, SparkApplicationOperator.resume)
     # Airflow gives mapped tasks the length of a result only when a worker pushes it.
-    is_mapped_over = operator.multiple_outputs or next(iter(operator.iter_mapped_dependants()), None)
+    mapped = operator.iter_mapped_dependants() if operator.has_dag() else ()
+    is_mapped_over = operator.multiple_outputs or next(iter(mapped), None)
     shows_lines_otherwise = operator.get_logs and operator.log_formatter
     return (
         operator.delete_on_termination

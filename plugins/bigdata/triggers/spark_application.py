@@ -53,7 +53,7 @@ class SparkApplicationTrigger(BaseTrigger):
         self.cluster, self.handle, self.startup_timeout = cluster, handle, startup_timeout
         self.keep_on_kill, self.ends_task, self.driver_log, self.xcom = keep_on_kill, ends_task, driver_log, xcom
         self._application: Object = {}
-        self._is_done = False
+        self._is_done = self._is_marked = False
         self._driver_log_url: str | None = None
         self._deletion: asyncio.Task[None] | None = None
         self._namespace, self._name, self._uid = handle["namespace"], handle["name"], handle["uid"]
@@ -147,6 +147,7 @@ class SparkApplicationTrigger(BaseTrigger):
             phase = states.phase(self._told(found))
             if states.has_run(found):
                 limit.reschedule(None)
+            await self._mark(found)
             await self._show(found)
             if phase.is_terminal:
                 self._application = found
@@ -180,6 +181,21 @@ class SparkApplicationTrigger(BaseTrigger):
             "seconds": self._durations.seconds,
         }
         return event
+
+    async def _mark(self, found: Object) -> None:
+        """Tell later tries that this one has come as far as here; what a kill leaves is theirs all the same."""
+        from bigdata.kubernetes.asynchronous import AsyncResources
+        from bigdata.spark.kubernetes.runtime import SPARK_APPLICATION
+        from bigdata.spark.kubernetes.tries import DEFERRED, is_deferred
+
+        if self.keep_on_kill or self._is_marked or is_deferred(found):
+            return
+        self._is_marked = True
+        try:
+            async with Cluster(**self.cluster).connect() as client:
+                await AsyncResources(client, SPARK_APPLICATION, self._namespace).patch(self._name, DEFERRED)
+        except Exception as error:  # a later try goes on with the application then
+            log.info("%s/%s is not marked as deferred: %s", self._namespace, self._name, error)
 
     def _told(self, found: Object) -> str:
         raw = states.raw_state(found)

@@ -81,6 +81,7 @@ def test_a_kill_past_the_deferrals_timeout_for_which_airflow_calls_nothing(tmp_p
     with api_server(server.answer) as url:
         asyncio.run(ended(trigger(tmp_path, url), "the user did it"))
     assert server.is_deleted
+    assert server.asked.count("PATCH it") == 1
 
 
 def test_the_triggerers_own_end_leaves_it(tmp_path: Path) -> None:
@@ -117,6 +118,7 @@ def test_a_kill_that_is_to_leave_it(tmp_path: Path) -> None:
     with api_server(server.answer) as url:
         asyncio.run(ended(trigger(tmp_path, url, keep_on_kill=True), "the user did it"))
     assert not server.is_deleted
+    assert "PATCH it" not in server.asked  # the next try goes on with it
 
 
 def test_a_success_is_deleted_when_airflow_has_stored_it_and_not_before(

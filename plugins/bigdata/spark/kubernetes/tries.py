@@ -3,8 +3,9 @@
 Contract. An application belongs to one try, the one that its label names. A try that begins and finds an application
 of an earlier one, unended and made from the same spec, takes it over: a try that ends in order deletes its application,
 so a try that left one running has died. The label is changed first, and whoever waited before, if it lives after all,
-deletes nothing from then on. Everything else that earlier tries left running is deleted. A success is taken only while
-nobody has seen it, and only a seen one makes room for newer ones.
+deletes nothing from then on. Everything else that earlier tries left running is deleted, and so is what the triggerer
+waits for, or has waited for: a triggerer that dies goes on with the same try, so that a new try means that somebody has
+cleared the task. A success is taken only while nobody has seen it, and only a seen one makes room for newer ones.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ DIGEST = f"{PREFIX}spec"
 _SEEN = f"{PREFIX}seen"
 # Marks an application whose end somebody has taken notice of.
 SEEN = {"metadata": {"annotations": {_SEEN: "true"}}}
+_DEFERRED = f"{PREFIX}deferred"
+# Marks an application that the triggerer waits for.
+DEFERRED = {"metadata": {"annotations": {_DEFERRED: "true"}}}
 
 
 class Tries:
@@ -84,8 +88,10 @@ class Tries:
             return False
         if (metadata.get("annotations") or {}).get(DIGEST) != digest(application) or _is_seen(found):
             return False
-        if not _has_ended(found) or own(found, application.labels.get(TRY, "")):
+        if own(found, application.labels.get(TRY, "")):
             return True
+        if not _has_ended(found):
+            return not is_deferred(found)
         # Ended in order, it would have been deleted: nobody has seen this success yet.
         return states.phase(states.raw_state(found)) == Phase.SUCCEEDED and not self._keep_ended
 
@@ -129,6 +135,11 @@ def own(found: Mapping[str, Any], try_number: str) -> bool:
     :param try_number: as its label has it; empty if it is not known.
     """
     return not try_number or (found["metadata"].get("labels") or {}).get(TRY, try_number) == try_number
+
+
+def is_deferred(found: Mapping[str, Any]) -> bool:
+    """Whether the triggerer waits for it."""
+    return _DEFERRED in (found["metadata"].get("annotations") or {})
 
 
 def _has_ended(found: Object) -> bool:
