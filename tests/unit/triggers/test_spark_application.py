@@ -59,8 +59,8 @@ def trigger(tmp_path: Path, url: str, **arguments: Any) -> SparkApplicationTrigg
     return SparkApplicationTrigger(cluster, HANDLE, 600.0, **arguments)
 
 
-async def ended(found: SparkApplicationTrigger, message: str | None, after: float = 1.0) -> list[Any]:
-    """Run it for a while and cancel it as Airflow does; gives its events."""
+async def ended(found: SparkApplicationTrigger, message: str | None) -> list[Any]:
+    """Run it until it has seen the application, and a moment longer; cancel it as Airflow does; gives its events."""
     events: list[Any] = []
 
     async def collect() -> None:
@@ -68,7 +68,10 @@ async def ended(found: SparkApplicationTrigger, message: str | None, after: floa
             events.append(event)
 
     task = asyncio.create_task(collect())
-    await asyncio.sleep(after)
+    async with asyncio.timeout(60):
+        while not found._shown:
+            await asyncio.sleep(0.1)
+    await asyncio.sleep(1)
     task.cancel(message) if message else task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
