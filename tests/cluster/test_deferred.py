@@ -1,4 +1,6 @@
-"""The operator's deferred wait, through Airflow: submit, defer, fire, resume; after each, nothing is left."""
+"""The operator's deferred wait by ``airflow dags test``, and where what is killed is to be kept; after each, nothing is
+left. What can go wrong is provoked in a whole Airflow, see ``test_faults.py``.
+"""
 
 from __future__ import annotations
 
@@ -144,33 +146,6 @@ def test_a_run_defers_at_once_and_resumes_with_the_log(run: Callable[..., Result
     assert result.xcom["seconds"]["RUNNING"] > 1
     assert result.log.count("Created SparkApplication") >= 1
     assert "Found SparkApplication" not in result.log
-
-
-def test_a_failure_shows_the_jobs_exception(run: Callable[..., Result]) -> None:
-    result = run("fail")
-    assert result.state == "failed"
-    assert "ended as FAILED: ValueError: the passengers are missing" in result.log, result.log[-6000:]
-
-
-def test_a_driver_that_does_not_start_in_time_is_told_why(run: Callable[..., Result]) -> None:
-    result = run("show", 'image="nowhere.invalid/none:1", startup_timeout_seconds=15')
-    assert result.state == "failed"
-    assert "did not start within 15 s: the image nowhere.invalid/none:1 cannot be pulled" in result.log
-
-
-def test_an_application_that_somebody_deletes_is_told(run: Callable[..., Result], resources: Resources) -> None:
-    def delete() -> None:
-        assert soon(lambda: any(raw_state(item) == "RUNNING" for item in resources.select("")))
-        (found,) = resources.select("")
-        resources.delete(found["metadata"]["name"])
-
-    thread = threading.Thread(target=delete)
-    thread.start()
-    result = run("wait")
-    thread.join()
-    assert result.state == "failed"
-    assert "somebody deleted the SparkApplication" in result.log
-    assert resources.select("") == []
 
 
 def test_a_kill_while_deferred_deletes_the_application(bench: Bench, resources: Resources) -> None:
