@@ -52,6 +52,8 @@ def test_the_next_try_goes_on_with_what_a_dead_one_left(bench: Bench, run_id: st
     assert "of try 1" in bench.lines[-1]
     (found,) = bench.resources.select("")
     assert found["metadata"]["labels"][TRY] == "2"
+    # The operator would submit an application anew that is changed while it submits it, and fail.
+    until(second, bench.runtime, "RUNNING")
 
     # The first try's process was only cut off, and comes to its end now.
     bench.runtime.cancel(first)
@@ -66,6 +68,7 @@ def test_the_next_try_goes_on_with_what_a_dead_one_left(bench: Bench, run_id: st
 def test_what_the_triggerer_waits_for_is_not_taken_over(bench: Bench, run_id: str) -> None:
     """As when a deferred task is cleared: a triggerer that dies goes on with the same try."""
     first = bench.runtime.submit(tried(run_id))
+    until(first, bench.runtime, "RUNNING")
     bench.resources.patch(first.name, DEFERRED)
     assert bench.runtime.submit(tried(run_id)).uid == first.uid
     second = bench.runtime.submit(tried(run_id, 2))

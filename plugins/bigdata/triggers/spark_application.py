@@ -188,7 +188,7 @@ class SparkApplicationTrigger(BaseTrigger):
         from bigdata.spark.kubernetes.runtime import SPARK_APPLICATION
         from bigdata.spark.kubernetes.tries import DEFERRED, is_deferred
 
-        if self.keep_on_kill or self._is_marked or is_deferred(found):
+        if self.keep_on_kill or self._is_marked or is_deferred(found) or not states.may_be_changed(found):
             return
         self._is_marked = True
         try:

@@ -87,6 +87,14 @@ def test_a_kill_past_the_deferrals_timeout_for_which_airflow_calls_nothing(tmp_p
     assert server.asked.count("PATCH it") == 1
 
 
+@pytest.mark.parametrize("state", ["", "SUBMISSION_FAILED", "PENDING_RERUN", "RESUMING"])
+def test_nothing_is_changed_while_the_operator_submits(tmp_path: Path, state: str) -> None:
+    server = Server(state)
+    with api_server(server.answer) as url:
+        asyncio.run(ended(trigger(tmp_path, url), None))
+    assert "PATCH it" not in server.asked
+
+
 def test_the_triggerers_own_end_leaves_it(tmp_path: Path) -> None:
     server = Server("RUNNING")
     with api_server(server.answer) as url:

@@ -29,6 +29,10 @@ STATES: dict[str, Phase] = {
     "FAILED": Phase.FAILED,
 }
 
+# A submission may be under way; the operator begins another, and fails by it, if the resource is changed meanwhile by
+# anybody: https://github.com/kubeflow/spark-operator/issues/2573
+_UNTOUCHABLE = ("", "SUBMISSION_FAILED", "PENDING_RERUN", "RESUMING")
+
 # What only an application whose driver has run comes to.
 _AFTER_START = ("PENDING_RERUN",)
 
@@ -54,6 +58,11 @@ def has_run(application: Mapping[str, Any]) -> bool:
     status = application.get("status") or {}
     later = raw_state(application) in _AFTER_START or phase(raw_state(application)) != Phase.PENDING
     return bool(later or status.get("executorState") or status.get("terminationTime"))
+
+
+def may_be_changed(application: Mapping[str, Any]) -> bool:
+    """Whether its labels and annotations can be changed without harm."""
+    return raw_state(application) not in _UNTOUCHABLE
 
 
 def message(application: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -26,6 +27,7 @@ DIGEST = f"{PREFIX}spec"
 _SEEN = f"{PREFIX}seen"
 # Marks an application whose end somebody has taken notice of.
 SEEN = {"metadata": {"annotations": {_SEEN: "true"}}}
+_SUBMISSION_SECONDS = 60.0
 _DEFERRED = f"{PREFIX}deferred"
 # Marks an application that the triggerer waits for.
 DEFERRED = {"metadata": {"annotations": {_DEFERRED: "true"}}}
@@ -102,11 +104,19 @@ class Tries:
         if number == application.labels.get(TRY):
             return found
         try:
+            self._await_submission(name)
             return self._resources.patch(name, {"metadata": {"labels": {TRY: application.labels.get(TRY)}}})
         except ClusterError as error:
             if error.status != 404:
                 raise
             return None  # whoever waited for it was just deleting it
+
+    def _await_submission(self, name: str) -> None:
+        deadline = time.monotonic() + _SUBMISSION_SECONDS
+        while (found := self._resources.read(name)) and not states.may_be_changed(found):
+            if time.monotonic() > deadline:
+                return  # nobody submits it
+            time.sleep(1.0)
 
 
 def digest(application: Application) -> str:
