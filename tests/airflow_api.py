@@ -55,7 +55,7 @@ class Run:
 
     def log(self, task_id: str, try_number: int = 1, map_index: int = -1) -> str:
         where = f"{self.path}/taskInstances/{task_id}/logs/{try_number}?map_index={map_index}&full_content=true"
-        return "\n".join(str(line["event"]) for line in self.api.ask(where)["content"])
+        return "\n".join(text for line in self.api.ask(where)["content"] for text in _lines(line))
 
     def clear(self) -> None:
         body = {"dry_run": False, "dag_run_id": self.run_id, "only_failed": False, "reset_dag_runs": True}
@@ -63,3 +63,9 @@ class Run:
 
     def mark(self, task_id: str, state: str) -> None:
         self.api.ask(f"{self.path}/taskInstances/{task_id}", {"new_state": state}, "PATCH")
+
+
+def _lines(line: dict[str, Any]) -> list[str]:
+    """A line of a task's log, and the exceptions that it carries."""
+    details = line.get("error_detail") or []
+    return [str(line["event"]), *(f"{item['exc_type']}: {item['exc_value']}" for item in details)]

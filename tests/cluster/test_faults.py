@@ -153,7 +153,7 @@ def test_a_driver_pod_that_is_deleted(api: Api, bench: Bench, core: Any, witness
     core.delete_namespaced_pod(found["status"]["driverInfo"]["podName"], NAMESPACE, grace_period_seconds=0)
     assert run.wait() == "failed"
     assert one_task(run) == ("failed", 1)
-    assert "driver" in run.log("job").split("ApplicationFailed")[-1]
+    assert "ApplicationFailed: deferred-once-job-" in run.log("job")
     assert len(witness.uids) == 1
 
 

@@ -58,9 +58,9 @@ def test_a_trigger_that_another_triggerer_takes_leaves_the_application(
         # It looks alive for some seconds; then the trigger comes back.
         job = "insert into job (job_type, state, latest_heartbeat) values ('TriggererJob', 'running', datetime('now'))"
         database.execute("update trigger set triggerer_id = ?", (database.execute(job).lastrowid,))
+    # When the trigger comes back, Airflow begins its log anew.
+    assert soon(lambda: "Another triggerer waits" in run.log("job"), 10)
     assert run.wait() == "success", run.log("job")
-    assert "Trigger cancelled by user action" in run.log("job")
-    assert "Another triggerer waits" in run.log("job")
     assert len(witness.uids) == 1
 
 
