@@ -14,6 +14,8 @@ _UI = re.compile(r"Successfully started service 'SparkUI' on port (\d+)")
 _ROLLING_LOG = re.compile(r"EventLogFilesWriter: Logging events to (\S+)/events_\d+_([^/\s.]+)\S*$")
 _SINGLE_LOG = re.compile(r"SingleEventLogFileWriter: Logging events to (\S+/([^/\s.]+)\S*?)(?:\.inprogress)?$")
 _LOST = re.compile(r"Lost executor (\d+) on \S+: (.*)")
+# On a line of its own when the executor's container has ended.
+_EXITED = re.compile(r"^(?=The executor with id (\d+) exited )(.*)")
 _RUNNING = re.compile(r"Running Spark version|Submitted application: ")
 
 
@@ -79,5 +81,6 @@ class Telltale:
             self.ui_port = int(found[1])
         if not self.event_log and (found := _ROLLING_LOG.search(line) or _SINGLE_LOG.search(line)):
             self.event_log, self.application_id = found[1], found[2]
-        if found := _LOST.search(line):
-            self.lost[found[1]] = found[2]
+        found = _LOST.search(line) or _EXITED.search(line)
+        if found and found[2].strip():
+            self.lost[found[1]] = found[2].strip()

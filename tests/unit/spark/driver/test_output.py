@@ -56,3 +56,18 @@ def test_an_event_log_in_one_file() -> None:
     seen = Telltale()
     seen.see("26/11/21 07:41:47 INFO SingleEventLogFileWriter: Logging events to s3a://b/local-17952.zstd.inprogress")
     assert (seen.event_log, seen.application_id) == ("s3a://b/local-17952.zstd", "local-17952")
+
+
+def test_why_executors_were_lost_on_the_same_line_or_the_next() -> None:
+    telltale = Telltale()
+    for line in [
+        "26/11/21 18:49:51 ERROR TaskSchedulerImpl: Lost executor 1 on 10.88.4.52: ",
+        "The executor with id 1 exited with exit code 137(SIGKILL, possible container OOM).",
+        "26/11/21 18:50:03 ERROR TaskSchedulerImpl: Lost executor 2 on 10.88.4.53: Executor heartbeat timed out",
+        "API gave the following container statuses:",
+    ]:
+        telltale.see(line)
+    assert telltale.lost == {
+        "1": "The executor with id 1 exited with exit code 137(SIGKILL, possible container OOM).",
+        "2": "Executor heartbeat timed out",
+    }
