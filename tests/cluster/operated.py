@@ -37,7 +37,7 @@ class Bench:
 
     @property
     def resources(self) -> Resources:
-        return Resources(self.settings.api_client, SPARK_APPLICATION, NAMESPACE)
+        return Resources(self.settings.api_client, SPARK_APPLICATION, self.settings.namespace)
 
     def run(self, application: Application, on_state: Callable[[State], None] = lambda state: None) -> Outcome:
         def keep(state: State) -> None:

@@ -1,7 +1,11 @@
-"""Which try an application belongs to: what a dead try left is taken over or deleted, and what is kept is bounded."""
+"""Which try an application belongs to: what a dead try left is taken over or deleted, and what is kept is bounded.
+
+Where nothing needs to run, no operator watches the namespace, and the test writes the states as the operator would.
+"""
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,13 +13,11 @@ from typing import Any
 
 import pytest
 
-from bigdata.spark.kubernetes.runtime import OperatorHandle
-from bigdata.spark.kubernetes.states import raw_state
+from bigdata.spark.kubernetes.runtime import SPARK_APPLICATION, OperatorHandle, OperatorSettings
 from bigdata.spark.kubernetes.tries import DEFERRED, SEEN
 from bigdata.spark.naming import OURS, TRY, TaskTry
 from bigdata.spark.runtime import Phase
 
-from .conftest import soon
 from .operated import Bench, application, until
 
 pytestmark = pytest.mark.cluster
@@ -26,23 +28,58 @@ def run_id() -> str:
     return uuid.uuid4().hex
 
 
-def tried(run_id: str, number: int = 1, what: str = "wait", **spec: Any) -> Any:
-    return application(what, TaskTry("cluster", "tries", run_id, try_number=number), **spec)
+@pytest.fixture
+def still(api_client: Any, namespace: str) -> Iterator[Bench]:
+    """In a namespace that no operator watches."""
+    bench = Bench(OperatorSettings(api_client, namespace, startup_timeout=120))
+    yield bench
+    for item in bench.resources.select(""):
+        bench.resources.delete(item["metadata"]["name"])
+
+
+@pytest.fixture
+def kept(still: Bench) -> Bench:
+    still.settings = replace(still.settings, delete_on_termination=False, keep_succeeded=1)
+    return still
+
+
+def tried(run_id: str, number: int = 1, **spec: Any) -> Any:
+    return application("wait", TaskTry("cluster", "tries", run_id, try_number=number), **spec)
+
+
+def submit(bench: Bench, submitted: Any, state: str = "") -> OperatorHandle:
+    """Submit it, and bring it to a state as the operator does."""
+    handle = bench.runtime.submit(submitted)
+    if state:
+        say(bench, handle, state)
+    return handle
+
+
+def say(bench: Bench, handle: OperatorHandle, state: str) -> None:
+    from kubernetes.client import CustomObjectsApi
+
+    kind, status = SPARK_APPLICATION, {"status": {"applicationState": {"state": state}}}
+    CustomObjectsApi(bench.settings.api_client).patch_namespaced_custom_object_status(
+        kind.group,
+        kind.version,
+        handle.namespace,
+        kind.plural,
+        handle.name,
+        status,
+        _content_type="application/merge-patch+json",
+    )
 
 
 def names(bench: Bench) -> set[str]:
     return {item["metadata"]["name"] for item in bench.resources.select(OURS)}
 
 
-def test_a_process_that_died_after_the_create_finds_its_application_again(bench: Bench, run_id: str) -> None:
-    first = bench.runtime.submit(tried(run_id, what="show"))
-    second = bench.runtime.submit(tried(run_id, what="show"))
+def test_a_process_that_died_after_the_create_finds_its_application_again(still: Bench, run_id: str) -> None:
+    first = submit(still, tried(run_id))
+    second = submit(still, tried(run_id))
     assert (second.name, second.uid) == (first.name, first.uid)
-    assert bench.lines[0].startswith("Created SparkApplication")
-    assert "of try 1" in bench.lines[-1]
-    (*_, last) = bench.runtime.observe(second)
-    assert last.phase == Phase.SUCCEEDED
-    bench.runtime.cancel(second)
+    assert still.lines[0].startswith("Created SparkApplication")
+    assert "of try 1" in still.lines[-1]
 
 
 def test_the_next_try_goes_on_with_what_a_dead_one_left(bench: Bench, run_id: str) -> None:
@@ -65,97 +102,76 @@ def test_the_next_try_goes_on_with_what_a_dead_one_left(bench: Bench, run_id: st
     assert names(bench) == set()
 
 
-def test_what_the_triggerer_waits_for_is_not_taken_over(bench: Bench, run_id: str) -> None:
+def test_what_the_triggerer_waits_for_is_not_taken_over(still: Bench, run_id: str) -> None:
     """As when a deferred task is cleared: a triggerer that dies goes on with the same try."""
-    first = bench.runtime.submit(tried(run_id))
-    until(first, bench.runtime, "RUNNING")
-    bench.resources.patch(first.name, DEFERRED)
-    assert bench.runtime.submit(tried(run_id)).uid == first.uid
-    second = bench.runtime.submit(tried(run_id, 2))
+    first = submit(still, tried(run_id), "RUNNING")
+    still.resources.patch(first.name, DEFERRED)
+    assert submit(still, tried(run_id)).uid == first.uid
+    second = submit(still, tried(run_id, 2))
     assert second.uid != first.uid
-    assert names(bench) == {second.name}
-    bench.runtime.cancel(second)
+    assert names(still) == {second.name}
 
 
-def test_a_success_that_nobody_saw_is_taken_and_a_failure_is_not(bench: Bench, run_id: str) -> None:
-    first = bench.runtime.submit(tried(run_id, what="show"))
-    until(first, bench.runtime, "RUNNING")
-    assert soon(lambda: raw_state(bench.resources.read(first.name) or {}) == "COMPLETED", 120)
-    second = bench.runtime.submit(tried(run_id, 2, "show"))
+def test_a_success_that_nobody_saw_is_taken_and_a_failure_is_not(still: Bench, run_id: str) -> None:
+    first = submit(still, tried(run_id), "COMPLETED")
+    second = submit(still, tried(run_id, 2))
     assert second.uid == first.uid
-    (*_, last) = bench.runtime.observe(second)
+    (*_, last) = still.runtime.observe(second)
     assert last.phase == Phase.SUCCEEDED
-    bench.runtime.cancel(second)
+    still.runtime.cancel(second)
 
-    failing = bench.runtime.submit(tried(run_id, 3, "fail"))
-    assert soon(lambda: raw_state(bench.resources.read(failing.name) or {}) == "FAILED", 120)
-    again = bench.runtime.submit(tried(run_id, 4, "fail"))
-    assert again.uid != failing.uid
-    assert names(bench) == {again.name}
-    bench.runtime.cancel(again)
+    failed = submit(still, tried(run_id, 3), "FAILED")
+    again = submit(still, tried(run_id, 4))
+    assert again.uid != failed.uid
+    assert names(still) == {again.name}
+
+
+def test_a_success_that_was_seen_belongs_to_nobody_else(still: Bench, run_id: str) -> None:
+    """As after a triggerer that died when the task had ended, before it could delete the application."""
+    first = submit(still, tried(run_id), "COMPLETED")
+    still.resources.patch(first.name, SEEN)
+    second = submit(still, tried(run_id, 2))
+    assert second.uid != first.uid
+    assert names(still) == {second.name}
+
+
+def test_another_spec_or_another_task_is_not_taken_over(still: Bench, run_id: str) -> None:
+    submit(still, tried(run_id))
+    other = submit(still, application("wait", TaskTry("cluster", "tries", run_id, map_index=1)))
+    elsewhere = submit(still, application("wait", TaskTry("cluster", "tries", run_id, instance="staging")))
+    second = submit(still, tried(run_id, 2, sparkConf={"spark.ui.enabled": "false"}))
+    assert names(still) == {other.name, elsewhere.name, second.name}
+
+
+def test_without_reattach_it_is_made_anew(still: Bench, run_id: str) -> None:
+    first = submit(still, tried(run_id))
+    still.settings = replace(still.settings, reattach=False)
+    second = submit(still, tried(run_id))
+    third = submit(still, tried(run_id, 2))
+    assert second.name == first.name
+    assert len({first.uid, second.uid, third.uid}) == 3
+    assert names(still) == {third.name}
 
 
 def test_under_a_given_name_a_failure_that_is_kept_makes_room_for_the_next_try(kept: Bench, run_id: str) -> None:
-    first = kept.runtime.submit(tried(run_id, 1, "fail").with_name("given"))
-    assert soon(lambda: raw_state(kept.resources.read("given") or {}) == "FAILED", 120)
+    first = submit(kept, tried(run_id, 1).with_name("given"), "FAILED")
     kept.runtime.cancel(first)
     assert names(kept) == {"given"}
-    second = kept.runtime.submit(tried(run_id, 2, "fail").with_name("given"))
+    second = submit(kept, tried(run_id, 2).with_name("given"))
     assert second.uid != first.uid
     assert names(kept) == {"given"}
-    kept.runtime.cancel(second)
-
-
-def test_another_spec_or_another_task_is_not_taken_over(bench: Bench, run_id: str) -> None:
-    first = bench.runtime.submit(tried(run_id))
-    other = bench.runtime.submit(application("wait", TaskTry("cluster", "tries", run_id, map_index=1)))
-    second = bench.runtime.submit(tried(run_id, 2, sparkConf={"spark.ui.enabled": "false"}))
-    assert names(bench) == {other.name, second.name} != {first.name}
-    for handle in (other, second):
-        bench.runtime.cancel(handle)
-
-
-def test_without_reattach_it_is_made_anew(bench: Bench, run_id: str) -> None:
-    first = bench.runtime.submit(tried(run_id))
-    bench.settings = replace(bench.settings, reattach=False)
-    second = bench.runtime.submit(tried(run_id))
-    third = bench.runtime.submit(tried(run_id, 2))
-    assert second.name == first.name
-    assert len({first.uid, second.uid, third.uid}) == 3
-    assert names(bench) == {third.name}
-    bench.runtime.cancel(third)
-
-
-def test_a_success_that_was_seen_belongs_to_nobody_else(bench: Bench, run_id: str) -> None:
-    """As after a triggerer that died when the task had ended, before it could delete the application."""
-    first = bench.runtime.submit(tried(run_id, what="show"))
-    assert soon(lambda: raw_state(bench.resources.read(first.name) or {}) == "COMPLETED", 120)
-    bench.resources.patch(first.name, SEEN)
-    second = bench.runtime.submit(tried(run_id, 2, "show"))
-    assert second.uid != first.uid
-    assert names(bench) == {second.name}
-    bench.runtime.cancel(second)
-
-
-@pytest.fixture
-def kept(bench: Bench) -> Iterator[Bench]:
-    bench.settings = replace(bench.settings, delete_on_termination=False, keep_succeeded=1)
-    yield bench
-    for item in bench.resources.select(""):
-        bench.resources.delete(item["metadata"]["name"])
 
 
 def test_of_those_that_are_kept_only_the_newest_successes_stay(kept: Bench) -> None:
     ended: list[OperatorHandle] = []
     for _ in range(2):
-        handle = kept.runtime.submit(tried(uuid.uuid4().hex, what="show"))
-        (*_, last) = kept.runtime.observe(handle)
-        assert last.phase == Phase.SUCCEEDED
+        handle = submit(kept, tried(uuid.uuid4().hex), "COMPLETED")
         kept.runtime.cancel(handle)
         ended.append(handle)
-    assert soon(lambda: names(kept) == {ended[1].name}, 10)
+        time.sleep(1.1)  # ages are in whole seconds
+    assert names(kept) == {ended[1].name}
     # It was kept on purpose, and has nothing to do with a new run of the task.
-    again = kept.runtime.submit(tried(uuid.uuid4().hex, 2, "show"))
+    again = submit(kept, tried(uuid.uuid4().hex, 2))
     assert again.uid != ended[1].uid
     kept.runtime.cancel(again)
     assert names(kept) == {ended[1].name}
