@@ -58,7 +58,7 @@ def submit(bench: Bench, submitted: Any, state: str = "") -> OperatorHandle:
 def say(bench: Bench, handle: OperatorHandle, state: str) -> None:
     from kubernetes.client import CustomObjectsApi
 
-    kind, status = SPARK_APPLICATION, {"status": {"applicationState": {"state": state}}}
+    kind, status = SPARK_APPLICATION, {"status": {"applicationState": {"state": state}, "driverInfo": {}}}
     CustomObjectsApi(bench.settings.api_client).patch_namespaced_custom_object_status(
         kind.group,
         kind.version,
