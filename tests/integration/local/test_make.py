@@ -24,7 +24,10 @@ in_venv = pytest.mark.skipif(not IN_VENV, reason="these tests do not run in the 
 
 
 def clean_environment() -> dict[str, str]:
-    return {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW")}
+    """Without what this run was given: Airflow's settings, and what make hands to a make within (ARGS=…)."""
+    return {
+        key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW", "MAKE", "MFLAGS", "ARGS"))
+    }
 
 
 def make(*arguments: str, prefix: list[str] | None = None) -> subprocess.CompletedProcess[str]:

@@ -225,9 +225,10 @@ def test_a_checkout_that_was_moved_keeps_its_objects(own_stack: Make, own_settin
 
 def up_in_a_child(own: Settings) -> subprocess.Popen[str]:
     program = (
-        "import sys; from pathlib import Path; from bigdata import settings; from bigdata.local.stack import Stack; "
-    )
-    program += (
+        "import signal, sys; from pathlib import Path; from bigdata import settings; "
+        "from bigdata.local.stack import Stack; "
+        # Whoever runs these tests in a shell's background ignores it, and children inherit that.
+        "signal.signal(signal.SIGINT, signal.default_int_handler); "
         "Stack(settings.from_environment(Path(sys.argv[1]), {})).up(progress=lambda line: print(line, flush=True))"
     )
     command = [sys.executable, "-c", program, str(own.project_dir)]
