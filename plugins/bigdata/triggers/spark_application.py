@@ -157,7 +157,7 @@ class SparkApplicationTrigger(BaseTrigger):
     async def _done(self, end: str) -> TriggerEvent | None:
         """End the task, if it is to end here and the application has succeeded."""
         from bigdata import settings
-        from bigdata.links import KEYS
+        from bigdata.links import KEYS, pod_xcoms
         from bigdata.spark import pages
         from bigdata.triggers import ending
 
@@ -170,9 +170,11 @@ class SparkApplicationTrigger(BaseTrigger):
         if outcome is None:
             return None
         history = pages.history(settings.load().history_server_url, outcome.application_id)
-        for page in (pages.Page.UI, pages.Page.HISTORY):
-            await self._tell(KEYS[page], history)
-        event = TaskSuccessEvent(xcoms={"return_value": outcome.to_dict()} if self.xcom else {})
+        # All that needs not be known before, at once: each XCom of a trigger is a request of the triggerer's own.
+        told = pod_xcoms(self._namespace, outcome.driver_pod) | {
+            KEYS[page]: history for page in (pages.Page.UI, pages.Page.HISTORY)
+        }
+        event = TaskSuccessEvent(xcoms=told | ({"return_value": outcome.to_dict()} if self.xcom else {}))
         # Not stored; `airflow dags test`, which knows no such event, resumes the task with it.
         event.payload = {
             "end": "done",
@@ -205,14 +207,11 @@ class SparkApplicationTrigger(BaseTrigger):
         return raw
 
     async def _show(self, found: Object) -> None:
-        """Push the links of the task's page, and where the driver's pod is, which no worker is there to push."""
+        """Push the links of the task's page, which no worker is there to push."""
         from bigdata import settings
-        from bigdata.links import KEYS, pod_xcoms
+        from bigdata.links import KEYS
         from bigdata.spark import pages
 
-        if pod := states.driver_pod(found):
-            for key, value in pod_xcoms(self._namespace, pod).items():
-                await self._tell(key, value)
         if self._driver_log_url is None:
             self._driver_log_url = settings.load().driver_log_url
         for page, url in pages.live(found, self._driver_log_url).items():
