@@ -19,6 +19,8 @@ PREFIX = "airflow-bigdata/"
 # The label selector of all that this library makes.
 OURS = f"{PREFIX}dag-id"
 TRY = f"{PREFIX}try-number"
+# The application that a driver without the operator is of.
+APPLICATION = f"{PREFIX}application"
 # The application's name in the environment of its driver and executors, as the provider's operator calls it.
 NAME_VARIABLE = "SPARK_APPLICATION_NAME"
 _LONGEST_LABEL = 63

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -18,26 +15,11 @@ from bigdata.local.airflow_ui import login
 from bigdata.local.stack import Stack
 from bigdata.settings import Settings
 
+from ...airflow_api import Api
 from ..processes import alive, connections, running
 
 pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parents[3]
-
-
-class Api:
-    """The few calls that the pages make."""
-
-    def __init__(self, url: str, user: str, password: str) -> None:
-        self.url, self.token = url, ""
-        self.token = self.ask("/auth/token", {"username": user, "password": password})["access_token"]
-
-    def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        headers = {"Content-Type": "application/json"} | (
-            {"Authorization": f"Bearer {self.token}"} if self.token else {}
-        )
-        data = json.dumps(body).encode() if body is not None else None
-        with urllib.request.urlopen(urllib.request.Request(self.url + path, data, headers), timeout=30) as answer:
-            return json.load(answer)
 
 
 def test_a_dag_triggered_from_outside_runs_and_down_leaves_nothing(
@@ -69,13 +51,7 @@ def test_a_dag_triggered_from_outside_runs_and_down_leaves_nothing(
     assert form["source"]["value"] == "data/titanic.csv"
     assert form["source"]["description"]
 
-    run_id = api.ask("/api/v2/dags/titanic_report/dagRuns", {"logical_date": None, "conf": {}})["dag_run_id"]
-    path = f"/api/v2/dags/titanic_report/dagRuns/{run_id}"
-    deadline = time.monotonic() + 180
-    while (state := api.ask(path)["state"]) in ("queued", "running"):
-        assert time.monotonic() < deadline, api.ask(f"{path}/taskInstances")
-        time.sleep(1)
-    assert state == "success"
+    assert api.trigger("titanic_report").wait(180) == "success"
 
     assert cli.main(["local", "down"]) == 0
     assert running(own_settings) == []

@@ -69,7 +69,7 @@ async def ended(found: SparkApplicationTrigger, message: str | None) -> list[Any
 
     task = asyncio.create_task(collect())
     async with asyncio.timeout(60):
-        while found._durations._raw is None:
+        while found._durations.raw is None:
             await asyncio.sleep(0.1)
     await asyncio.sleep(1)
     task.cancel(message) if message else task.cancel()

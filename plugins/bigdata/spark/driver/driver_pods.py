@@ -9,8 +9,7 @@ from typing import Any
 
 from bigdata.errors import SubmitError
 from bigdata.spark.manifest.application import Application
-from bigdata.spark.naming import PREFIX, TRY, same_task
-from bigdata.spark.native.submission import APPLICATION_LABEL
+from bigdata.spark.naming import APPLICATION, PREFIX, TRY, same_task
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +56,7 @@ class DriverPods:
         found = [pod for pod in [self.read(name)] if pod]
         # The name alone does not tell, as two tasks may be given the same one.
         own = {key: value for key, value in application.labels.items() if key.startswith(PREFIX) and key != TRY}
-        own[APPLICATION_LABEL] = application.name
+        own[APPLICATION] = application.name
         for pod in found:
             if any((pod.metadata.labels or {}).get(key) != value for key, value in own.items()):
                 raise SubmitError(
@@ -74,19 +73,18 @@ class DriverPods:
             found += listed.items if listed else []
         return self._delete_all({pod.metadata.name: pod.metadata.uid for pod in found}.items())
 
-    def await_earlier(self, labels: Mapping[str, str], seconds: float = _DELETE_SECONDS) -> bool:
+    def await_earlier(self, labels: Mapping[str, str], seconds: float = _DELETE_SECONDS) -> None:
         """Wait until no driver of the task runs any more, as one may for a while whose application has been deleted.
 
         :param labels: of an application of the task.
-        :returns: whether that is so.
+        :param seconds: after which it is not waited for any more.
         """
         selector, deadline = same_task(labels), time.monotonic() + seconds
         while selector and (names := self._running(f"{selector},spark-role=driver")):
             if time.monotonic() > deadline:
                 log.warning("still there after %.0f s: %s", seconds, ", ".join(names))
-                return False
+                return
             time.sleep(_PAUSE)
-        return True
 
     def _running(self, selector: str) -> list[str]:
         options = {"label_selector": selector, "field_selector": "status.phase!=Succeeded,status.phase!=Failed"}

@@ -18,28 +18,28 @@ NEW = "NEW"
 
 
 class Durations:
-    """Adds up seconds by state.
+    """Adds up seconds by state; ``raw`` is the one that was seen last, None before the first.
 
     :param seconds: what somebody has seen before.
     """
 
     def __init__(self, seconds: Mapping[str, float] | None = None) -> None:
         self.seconds: dict[str, float] = dict(seconds or {})
-        self._raw: str | None = None
+        self.raw: str | None = None
         self._since = 0.0
 
     def see(self, application: Mapping[str, Any]) -> bool:
         """Take in the application as it is now; returns whether its state is another than before."""
         raw = states.raw_state(application)
-        if raw == self._raw:
+        if raw == self.raw:
             return False
         now = time.time()
-        if self._raw is not None:
-            self._add(self._raw, now - self._since)
+        if self.raw is not None:
+            self._add(self.raw, now - self._since)
             self._since = now
         else:
             self._since = now if self.seconds else self._begin(application, raw)
-        self._raw = raw
+        self.raw = raw
         return True
 
     def _begin(self, application: Mapping[str, Any], raw: str) -> float:

@@ -42,7 +42,6 @@ class View:
         self.application: Mapping[str, Any] = {}
         self._handle, self._startup_timeout, self._on_change = handle, startup_timeout, on_change
         self._pod: PodState | None = None
-        self._raw: str | None = None
         self._durations = Durations(handle.seconds)
         self._has_run = False
         self._told = ""
@@ -87,11 +86,10 @@ class View:
         pod, known = states.driver_pod(application), self._handle.driver_pod
         self._handle.driver_pod = pod or known
         raw, message = states.raw_state(application), states.message(application)
-        if raw != self._raw or (pod and pod != known):
+        if raw != self._durations.raw or (pod and pod != known):
             self._on_change(application)
         if not self._durations.see(application):
             return None
-        self._raw = raw
         phase = states.phase(raw)
         self._has_run = self._has_run or states.has_run(application)
         if phase.is_terminal:
@@ -102,7 +100,9 @@ class View:
         if self._has_run:
             return None
         if self._pod and self._pod.is_hopeless:
-            return self._end(Phase.FAILED, self._raw or "NEW", f"the driver cannot start: {self._pod.message}")
+            return self._end(
+                Phase.FAILED, self._durations.raw or "NEW", f"the driver cannot start: {self._pod.message}"
+            )
         if time.time() - self._handle.created < self._startup_timeout:
             return None
         if self._handle.driver_pod and self._pod is None and time.monotonic() - self._began < _POD_SECONDS:
@@ -121,19 +121,19 @@ class View:
 
     def _not_started(self) -> State:
         waited = f"within {self._startup_timeout:.0f} s"
-        if not self._raw:
+        if not self._durations.raw:
             namespace = self._handle.resources.namespace
             why = f"the Spark operator did not take it up {waited}: does it run, and watch the namespace {namespace}?"
         else:
             why = f"the driver did not start {waited}: {(self._pod.message if self._pod else '') or 'no reason given'}"
-        return self._end(Phase.FAILED, self._raw or "NEW", why)
+        return self._end(Phase.FAILED, self._durations.raw or "NEW", why)
 
     def _why_pending(self) -> State | None:
         message = self._pod.message if self._pod and not self._has_run else ""
         if not message or message == self._told:
             return None
         self._told = message
-        return State(Phase.PENDING, self._raw or "NEW", message)
+        return State(Phase.PENDING, self._durations.raw or "NEW", message)
 
     def _end(self, phase: Phase, raw: str, reason: str) -> State:
         return State(phase, raw, reason, Outcome(phase, raw, reason=reason))

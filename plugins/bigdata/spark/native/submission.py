@@ -16,9 +16,8 @@ from typing import Any
 from bigdata.spark.driver import pod_template
 from bigdata.spark.manifest.application import Application
 from bigdata.spark.manifest.rules import hadoop_conf
+from bigdata.spark.naming import APPLICATION
 from bigdata.spark.submit import environment
-
-APPLICATION_LABEL = "airflow-bigdata/application"
 
 _APPLIED = frozenset(
     ("type", "mainApplicationFile", "mainClass", "arguments", "sparkConf", "hadoopConf", "deps", "driver", "executor")
@@ -170,7 +169,7 @@ def properties(application: Application, namespace: str) -> dict[str, str]:
     }
     for role in pod_template.CONTAINERS:
         pod = spec.get(role) or {}
-        labels = {**application.labels, **(pod.get("labels") or {}), APPLICATION_LABEL: application.name}
+        labels = {**application.labels, **(pod.get("labels") or {}), APPLICATION: application.name}
         found |= _mapped(pod, {key: name.format(role) for key, name in _POD.items()})
         for key, prefix in _POD_MAPS.items():
             values = labels if key == "labels" else pod.get(key) or {}
