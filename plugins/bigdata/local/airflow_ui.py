@@ -89,19 +89,37 @@ class AirflowUI(Service):
         return f"http://{HOST}:{port}"
 
 
-def wait_for_dags(url: str, who: Login, timeout: float = 120.0) -> int:
-    """Wait until Airflow lists DAGs, some seconds after its parts are healthy.
+def wait_for_dags(url: str, who: Login, dags: Path, timeout: float = 120.0, quiet: float = 30.0) -> dict[str, str]:
+    """Wait until Airflow lists the DAGs of each file, some seconds after its parts are healthy.
 
-    :return: how many it lists.
-    :raises StackError: none was listed in ``timeout`` seconds.
+    :param dags: the folder of the DAGs' files.
+    :param quiet: seconds without news after which the rest is not waited for: a file need not define a DAG.
+    :return: what is wrong, by file; empty if nothing is.
+    :raises StackError: not one file was read in ``timeout`` seconds.
     """
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        token = _ask(f"{url}/auth/token", {"username": who.user, "password": who.password})["access_token"]
-        if count := _ask(f"{url}/api/v2/dags?limit=1", headers={"Authorization": f"Bearer {token}"})["total_entries"]:
-            return int(count)
-        time.sleep(1)
-    raise StackError("airflow", f"lists no DAGs after {timeout:.0f} s", "see: bigdata local logs airflow")
+    from airflow.utils.file import list_py_file_paths
+
+    awaited = {str(Path(file).relative_to(dags)) for file in list_py_file_paths(dags)}
+    token = _ask(f"{url}/auth/token", {"username": who.user, "password": who.password})["access_token"]
+    head = {"Authorization": f"Bearer {token}"}
+    read: set[str] = set()
+    started = news = time.monotonic()
+    while True:
+        listed = {dag["relative_fileloc"] for dag in _ask(f"{url}/api/v2/dags?limit=100", headers=head)["dags"]}
+        errors = {
+            error["filename"]: str(error["stack_trace"]).strip().splitlines()[-1]
+            for error in _ask(f"{url}/api/v2/importErrors?limit=100", headers=head)["import_errors"]
+        }
+        now = time.monotonic()
+        if missing := awaited - listed - set(errors):
+            if awaited - missing != read:
+                read, news = awaited - missing, now
+            if not (read and now - news > quiet) and now - started < timeout:
+                time.sleep(1)
+                continue
+            if not read:
+                raise StackError("airflow", f"lists no DAGs after {timeout:.0f} s", "see: bigdata local logs airflow")
+        return dict(sorted((errors | dict.fromkeys(missing, "no DAG found in it")).items()))
 
 
 def _ask(url: str, body: dict[str, str] | None = None, headers: dict[str, str] | None = None) -> dict[str, Any]:

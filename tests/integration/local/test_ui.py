@@ -11,7 +11,8 @@ import psutil
 import pytest
 
 from bigdata import cli
-from bigdata.local.airflow_ui import login
+from bigdata.errors import StackError
+from bigdata.local.airflow_ui import login, wait_for_dags
 from bigdata.local.stack import Stack
 from bigdata.settings import Settings
 
@@ -27,6 +28,7 @@ def test_a_dag_triggered_from_outside_runs_and_down_leaves_nothing(
     own_stack: Callable[..., Stack],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
     monkeypatch.setenv("AIRFLOW__BIGDATA__STATE_DIR", str(own_settings.state_dir))
     monkeypatch.setenv("AIRFLOW__BIGDATA__PROJECT_DIR", str(ROOT))
@@ -47,6 +49,13 @@ def test_a_dag_triggered_from_outside_runs_and_down_leaves_nothing(
     listed = {item["dag_id"]: item["is_paused"] for item in api.ask("/api/v2/dags")["dags"]}
     assert listed == {file.stem: False for file in (ROOT / "dags").glob("*.py")}
     assert api.ask("/api/v2/importErrors")["total_entries"] == 0
+    others = tmp_path / "dags"
+    others.mkdir()
+    (others / "never_read.py").write_text("from airflow.sdk import dag\n")
+    with pytest.raises(StackError, match="lists no DAGs after 2 s"):
+        wait_for_dags(url, who, others, timeout=2)
+    (others / "titanic_etl.py").write_text("from airflow.sdk import dag\n")
+    assert wait_for_dags(url, who, others, quiet=2) == {"never_read.py": "no DAG found in it"}
     form = api.ask("/api/v2/dags/titanic_etl/details")["params"]
     assert form["source"]["value"] == "data/titanic.csv"
     assert form["source"]["description"]
