@@ -26,10 +26,10 @@ from pathlib import Path
 from typing import Any
 
 from waits.cluster import Cluster
-from waits.objects import SPREAD, Ours, Provider, Sleepers
+from waits.objects import Ours, Provider, Sleepers
 from waits.triggerer import FIRED, Airflow, Triggerer
 
-PATIENCE = 180.0  # seconds to wait for the start of all triggers, and for the last finish to be noticed
+PATIENCE = 180.0  # seconds to wait for the start of all triggers, and for the last end to be noticed
 CORE, MEMORY, NOTICED = 5.0, 300, 2.0  # the aims: % of a core, MB, seconds
 
 
@@ -105,7 +105,7 @@ def measure(airflow: Airflow, waits: Sleepers, seconds: float) -> Figures:
         connections, cpu = idle(triggerer, waits.cluster.port, seconds)
         counts.append(waits.cluster.requests())
         memory = triggerer.memory()
-        say(f"{waits.name}: ending over {SPREAD:.0f} s")
+        say(f"{waits.name}: ending over {waits.spread:.0f} s")
         fired, noticed = ends(airflow, waits)
         counts.append(waits.cluster.requests())
         blocked = triggerer.blocked()
@@ -178,6 +178,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--applications", type=int, default=1000)
     parser.add_argument("--idle-seconds", type=float, default=60)
+    parser.add_argument("--spread-seconds", type=float, default=30, help="over which the ends are spread")
+    parser.add_argument("--without-floor", action="store_true", help="leave out what Airflow itself takes")
     parser.add_argument("--only", choices=["ours", "provider"])
     options = parser.parse_args()
     if not os.environ.get("KUBECONFIG"):
@@ -191,12 +193,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="waiting-") as folder, Cluster() as cluster:
         cluster.write_config(Path(folder) / "config")
         airflow = Airflow(Path(folder), number, Path(folder) / "config")
-        contenders = [kind(cluster, number) for kind in (Ours, Provider) if options.only in (None, kind.name)]
-        empty = Sleepers(cluster, 0)
+        spread = options.spread_seconds
+        contenders = [kind(cluster, number, spread) for kind in (Ours, Provider) if options.only in (None, kind.name)]
+        empty = Sleepers(cluster, 0, 0.0)
         empty.name = "nothing"
-        rows = [
-            measure(airflow, waits, options.idle_seconds) for waits in (empty, Sleepers(cluster, number), *contenders)
-        ]
+        floor = [] if options.without_floor else [empty, Sleepers(cluster, number, spread)]
+        rows = [measure(airflow, waits, options.idle_seconds) for waits in (*floor, *contenders)]
     show(rows)
     found = {row.name: row for row in rows}
     if "ours" in found:

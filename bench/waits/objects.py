@@ -15,7 +15,6 @@ from typing import Any
 from waits.cluster import Cluster
 
 MANIFEST = Path(__file__).parents[2] / "spark_jobs" / "spark_pi.yaml"
-SPREAD = 30.0  # seconds over which the ends are spread
 CONTAINER = "spark-kubernetes-driver"
 
 
@@ -23,14 +22,15 @@ class Sleepers:
     """Triggers that only sleep; the base of the others.
 
     :param number: how many.
+    :param spread: seconds over which the ends are spread.
     """
 
     name = "sleepers"
     running = "starting"  # what a trigger's log says once it waits for the end
     succeeded = re.compile('^scheduled .*"slept"')  # how the task goes on
 
-    def __init__(self, cluster: Cluster, number: int) -> None:
-        self.cluster, self.number = cluster, number
+    def __init__(self, cluster: Cluster, number: int, spread: float) -> None:
+        self.cluster, self.number, self.spread = cluster, number, spread
         self._ends: dict[int, float] = {}
 
     def triggers(self, end: float) -> list[Any]:
@@ -40,7 +40,7 @@ class Sleepers:
         """
         from waits.sleeper import Sleeper
 
-        self._ends = {number: end + random.random() * SPREAD for number in range(self.number)}
+        self._ends = {number: end + random.random() * self.spread for number in range(self.number)}
         return [Sleeper(self._ends[number]) for number in range(self.number)]
 
     def end(self) -> dict[int, float]:
@@ -58,7 +58,7 @@ class Objects(Sleepers):
 
     def end(self) -> dict[int, float]:
         start = time.time()
-        moments = sorted((start + random.random() * SPREAD, number) for number in range(self.number))
+        moments = sorted((start + random.random() * self.spread, number) for number in range(self.number))
 
         def end_one(moment: float, number: int) -> tuple[int, float]:
             time.sleep(max(0.0, moment - time.time()))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,9 @@ class Airflow:
         self.env = dict(os.environ)
         os.environ |= {"AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR", "PYTHONWARNINGS": "ignore"}
         subprocess.run(["airflow", "db", "migrate"], check=True, capture_output=True, timeout=600)
+        # Readers do not hold up writers, as in a real database.
+        with closing(sqlite3.connect(home / "airflow.db")) as database:
+            database.execute("PRAGMA journal_mode=WAL")
         self._store_dag()
 
     def _store_dag(self) -> None:

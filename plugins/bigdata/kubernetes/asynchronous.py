@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from bigdata.errors import ClusterError
 from bigdata.kubernetes.errors import async_told
@@ -13,6 +15,9 @@ _PIECE = 64 * 1024
 _SECONDS = 10
 # A long log may take its time, as long as some of it comes.
 _SILENT_SECONDS = 60
+# By client; a thousand that come at once would open as many connections as it may have.
+_AT_ONCE = 8
+_turns: WeakKeyDictionary[Any, asyncio.Semaphore] = WeakKeyDictionary()
 
 
 class AsyncResources:
@@ -24,6 +29,7 @@ class AsyncResources:
     def __init__(self, client: Any, kind: Kind, namespace: str) -> None:
         from kubernetes_asyncio.client import CustomObjectsApi
 
+        self._turn = _turns.setdefault(client, asyncio.Semaphore(_AT_ONCE))
         self._api, self._what = CustomObjectsApi(client), f"{kind} {namespace}"
         self._where = (kind.group, kind.version, namespace, kind.plural)
 
@@ -40,13 +46,15 @@ class AsyncResources:
             raise
         return found
 
-    async def patch(self, name: str, change: Object) -> None:
+    async def patch(self, name: str, change: Object) -> Object:
         """Merge a change into an object.
 
+        :return: the object as it is then.
         :raises ClusterError: there is none, or the server refuses, or does not answer.
         """
         call = self._api.patch_namespaced_custom_object
-        await self._ask(name, call, body=dict(change), _content_type="application/merge-patch+json")
+        found: Object = await self._ask(name, call, body=dict(change), _content_type="application/merge-patch+json")
+        return found
 
     async def delete(self, name: str, uid: str, version: str) -> None:
         """Delete an object with all that it owns; harmless if it is gone.
@@ -66,8 +74,9 @@ class AsyncResources:
                 raise
 
     async def _ask(self, name: str, call: Callable[..., Awaitable[Any]], **options: Any) -> Any:
-        with async_told(f"{self._what}/{name}"):
-            return await call(*self._where, name, _request_timeout=_SECONDS, **options)
+        async with self._turn:
+            with async_told(f"{self._what}/{name}"):
+                return await call(*self._where, name, _request_timeout=_SECONDS, **options)
 
 
 async def log_of(client: Any, namespace: str, pod: str, container: str) -> AsyncIterator[bytes]:
@@ -76,7 +85,7 @@ async def log_of(client: Any, namespace: str, pod: str, container: str) -> Async
     :param client: a ``kubernetes_asyncio`` ``ApiClient``.
     :raises ClusterError: there is no such pod, or the server refuses, or does not answer.
     """
-    from kubernetes_asyncio.client import CoreV1Api
+    from kubernetes_asyncio.client import ApiException, CoreV1Api
 
     with async_told(f"log of pod {namespace}/{pod}"):
         response: Any = await CoreV1Api(client).read_namespaced_pod_log(
@@ -84,7 +93,8 @@ async def log_of(client: Any, namespace: str, pod: str, container: str) -> Async
         )
         async with response:
             if response.status != 200:
-                status, text = response.status, (await response.text())[:500]
-                raise ClusterError(f"log of pod {namespace}/{pod}", f"{status}: {text}", status)
+                error = ApiException(status=response.status, reason=response.reason)
+                error.body = await response.text()
+                raise error
             async for data in response.content.iter_chunked(_PIECE):
                 yield data

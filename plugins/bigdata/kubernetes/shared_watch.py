@@ -6,10 +6,10 @@ or lasts; a version that has expired (410) leads to a new list. A connection tha
 that the server sends each minute, counts as broken. Each watch asks for a client anew, as a client keeps the
 credentials that it was made with, and those of some clusters last minutes.
 
-A waiter is given the object as it is when it comes, and again whenever it has changed; of changes that follow each
-other faster than the waiter asks, it sees the last. An object that is gone, or whose successor has its name, is told as
-None. What no waiting heals (forbidden, a kind that the cluster does not know) is raised in every waiter. The watch ends
-when its last waiter has left.
+A waiter is given the object, without its spec, as it is when it comes, and again whenever it has changed; of changes
+that follow each other faster than the waiter asks, it sees the last. An object that is gone, or whose successor has its
+name, is told as None. What no waiting heals (forbidden, a kind that the cluster does not know) is raised in every
+waiter. The watch ends when its last waiter has left.
 """
 
 from __future__ import annotations
@@ -264,6 +264,6 @@ def _version(found: Object | None) -> str:
 
 
 def _kept(found: Object) -> Object:
-    """The object without the record of who set which field: half of its size, and nobody reads it."""
+    """The object without what is waited for by nobody: its spec, and the record of who set which field."""
     metadata = {key: value for key, value in found["metadata"].items() if key != "managedFields"}
-    return {**found, "metadata": metadata}
+    return {key: value for key, value in found.items() if key != "spec"} | {"metadata": metadata}

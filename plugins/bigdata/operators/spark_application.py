@@ -241,12 +241,17 @@ class SparkApplicationOperator(SparkKubernetesOperator):
 
     def _submit_and_defer(self, chosen: Settings, application: Application, context: Context) -> None:
         from bigdata.operators.deferral import trigger_arguments
+        from bigdata.spark import pages
         from bigdata.triggers.spark_application import SparkApplicationTrigger
 
         # First, as an error after the submit would leave the application.
         arguments = trigger_arguments(self, self._cluster)
         handle: Any = self._submit(self._make_runtime(RuntimeName.KUBERNETES, chosen, context), application)
-        trigger = SparkApplicationTrigger(handle=handle.identity, **arguments)
+        # What can be said before is: in the triggerer it would wait for what all other tasks have to say.
+        told = self._told(context)
+        told.pod(handle.namespace, application.driver_pod)
+        told.page(Page.UI, pages.FORWARDED)
+        trigger = SparkApplicationTrigger(handle=handle.identity, told=told.pushed, **arguments)
         self.defer(trigger=trigger, method_name="resume", timeout=self.execution_timeout)
 
     def _put_schedule(self, chosen: Settings, application: Application) -> dict[str, Any]:

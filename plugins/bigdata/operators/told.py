@@ -18,11 +18,12 @@ class Told:
     :param line: gets what is for the task's log.
     :param pages: gets the pages' addresses, for links asked for in this process.
     :param ti: the task instance.
+    :ivar pushed: XComs by key.
     """
 
     def __init__(self, line: Callable[[str], None], pages: dict[str, str], ti: Any) -> None:
         self.line, self._pages, self._ti = line, pages, ti
-        self._pushed: dict[str, str] = {}
+        self.pushed: dict[str, str] = {}
 
     def page(self, page: Page, url: str) -> None:
         """Tell a page's address."""
@@ -36,9 +37,9 @@ class Told:
             self._push(key, value)
 
     def _push(self, key: str, value: str) -> bool:
-        if self._pushed.get(key) == value:
+        if self.pushed.get(key) == value:
             return False
-        self._pushed[key] = value
+        self.pushed[key] = value
         try:
             self._ti.xcom_push(key=key, value=value)
         except Exception as error:  # a link is not worth the application

@@ -11,7 +11,8 @@ from bigdata.errors import ConfigError
 from bigdata.spark.kubernetes import states
 
 _FIELDS = ("namespace", "name", "pod", "application_id")
-_FORWARDED = "http://localhost:4040"
+# Where a UI without an ingress is, once its service is forwarded.
+FORWARDED = "http://localhost:4040"
 
 
 class Page(StrEnum):
@@ -30,7 +31,7 @@ def live(application: Mapping[str, Any], driver_log_url: str) -> dict[Page, str]
     """
     found = {Page.DRIVER_LOG: driver_log(application, driver_log_url)}
     if states.is_running(application):
-        found[Page.UI] = ui(application) or (_FORWARDED if port_forward(application) else "")
+        found[Page.UI] = ui(application) or (FORWARDED if port_forward(application) else "")
     return {page: url for page, url in found.items() if url}
 
 

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from bigdata.errors import ClusterError
 from bigdata.kubernetes.asynchronous import AsyncResources
 from bigdata.spark.kubernetes.tries import own
 from bigdata.triggers.clusters import Cluster
@@ -26,14 +27,18 @@ _running: set[asyncio.Task[None]] = set()
 
 
 def begin(
-    cluster: Cluster, handle: Mapping[str, Any], is_wanted: Callable[[], Awaitable[bool]] | None = None
+    cluster: Cluster,
+    handle: Mapping[str, Any],
+    is_wanted: Callable[[], Awaitable[bool]] | None = None,
+    version: str = "",
 ) -> asyncio.Task[None]:
     """Delete an application, in the background.
 
     :param handle: :attr:`bigdata.spark.kubernetes.runtime.OperatorHandle.identity`.
     :param is_wanted: whether somebody still waits for it; it is left then.
+    :param version: the last that is known; as long as it has not changed, nobody else can have taken it over.
     """
-    task = asyncio.create_task(_until_done(cluster, handle, is_wanted))
+    task = asyncio.create_task(_until_done(cluster, handle, is_wanted, version))
     _running.add(task)
     task.add_done_callback(_running.discard)
     return task
@@ -45,7 +50,7 @@ async def wait(task: asyncio.Task[None]) -> None:
 
 
 async def _until_done(
-    cluster: Cluster, handle: Mapping[str, Any], is_wanted: Callable[[], Awaitable[bool]] | None
+    cluster: Cluster, handle: Mapping[str, Any], is_wanted: Callable[[], Awaitable[bool]] | None, version: str
 ) -> None:
     loop, pause = asyncio.get_running_loop(), 0.2
     end = loop.time() + _MOST_SECONDS
@@ -53,7 +58,7 @@ async def _until_done(
         try:
             if is_wanted and await is_wanted():
                 return
-            await _once(cluster, handle)
+            await _once(cluster, handle, version)
         except Exception as error:  # all of it may be over in a moment, and nobody else would try again
             log.warning("%s/%s is not deleted yet: %s", handle["namespace"], handle["name"], error)
         else:
@@ -63,11 +68,18 @@ async def _until_done(
     log.error("%s/%s could not be deleted", handle["namespace"], handle["name"])
 
 
-async def _once(cluster: Cluster, handle: Mapping[str, Any]) -> None:
+async def _once(cluster: Cluster, handle: Mapping[str, Any], version: str) -> None:
     from bigdata.spark.kubernetes.runtime import SPARK_APPLICATION
 
     async with cluster.connect() as client:
         resources = AsyncResources(client, SPARK_APPLICATION, handle["namespace"])
+        if version:
+            try:
+                await resources.delete(handle["name"], handle["uid"], version)
+                return
+            except ClusterError as error:
+                if error.status != 409:
+                    raise
         found = await resources.read(handle["name"])
         if found is None or found["metadata"]["uid"] != handle["uid"]:
             return

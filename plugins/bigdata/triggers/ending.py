@@ -1,8 +1,9 @@
 """Bring a task to its end in the triggerer when its application has succeeded: no worker starts for that.
 
-Contract: first the driver's log is written to the task's log, then the application is marked as seen, then Airflow
-stores the success, then the application is deleted. A triggerer that dies before the success is stored finds the
-application again and begins anew; no later try takes for its own success what is marked. What goes wrong is left to a
+Contract: first the application is marked as seen, unless it is marked as deferred already, then the driver's log is
+written to the task's log, then Airflow stores the success, then the application is deleted. A triggerer that dies
+before the success is stored finds the application again and begins anew; no later try takes for its own success what is
+marked. What goes wrong is left to a
 worker, which can do all of it, too.
 """
 
@@ -12,6 +13,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from bigdata.errors import ClusterError
@@ -20,38 +22,55 @@ from bigdata.kubernetes.resources import Object
 from bigdata.spark.driver import pod_template
 from bigdata.spark.driver.output import Lines, Telltale
 from bigdata.spark.kubernetes import states
-from bigdata.spark.kubernetes.tries import SEEN
+from bigdata.spark.kubernetes.tries import SEEN, is_deferred
 from bigdata.spark.runtime import Outcome, Phase
 from bigdata.triggers.clusters import Cluster
 
 log = logging.getLogger(__name__)
 
-# Lines that are written before others may run: the triggerer has many tasks.
-_TURN = 500
+# Of a log that is shown here. Airflow's supervisor takes 4 KiB of all triggers' lines at a time, and does a turn of its
+# queries after each.
+_MOST_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True)
+class Success:
+    """What has been seen, and the version of the application that is marked with it."""
+
+    outcome: Outcome
+    version: str
 
 
 async def succeed(
     cluster: Cluster, application: Object, seconds: Mapping[str, float], line: Callable[[str], None] | None
-) -> Outcome | None:
+) -> Success | None:
     """Show the log of an application that has succeeded, and tell its outcome.
 
     :param seconds: how long it was in each state.
     :param line: gets each line of the driver's log; None: it is not wanted.
-    :returns: the outcome; None when a worker should do it.
+    :return: None when a worker should do it.
     """
     from bigdata.spark.kubernetes.runtime import SPARK_APPLICATION
 
     metadata, status, seen = application["metadata"], application["status"], Telltale()
     try:
         async with cluster.connect() as client:
-            if line:
-                await _show_log(client, application, seen, line)
-            resources = AsyncResources(client, SPARK_APPLICATION, metadata["namespace"])
-            await resources.patch(metadata["name"], SEEN)
+            lines = await _read_log(client, application) if line else []
+            if lines is None:
+                return None
+            for text in lines:
+                seen.see(text)
+            marked = application
+            if not is_deferred(application):
+                resources = AsyncResources(client, SPARK_APPLICATION, metadata["namespace"])
+                marked = await resources.patch(metadata["name"], SEEN)
+            if line and lines:
+                # Not in the loop: a line waits until Airflow's supervisor has taken those before it.
+                await asyncio.to_thread(_show, lines, line)
     except Exception as error:  # of the connection, too: the job has succeeded, and that must not be lost here
         log.warning("%s: %s; a worker goes on", type(error).__name__, error)
         return None
-    return Outcome(
+    outcome = Outcome(
         Phase.SUCCEEDED,
         states.raw_state(application),
         exit_code=0,
@@ -61,24 +80,28 @@ async def succeed(
         driver_pod=states.driver_pod(application),
         executors=dict(Counter((status.get("executorState") or {}).values())),
     )
+    return Success(outcome, marked["metadata"]["resourceVersion"])
 
 
-async def _show_log(client: Any, application: Object, seen: Telltale, line: Callable[[str], None]) -> None:
+def _show(lines: list[str], line: Callable[[str], None]) -> None:
+    for text in lines:
+        line(text)
+
+
+async def _read_log(client: Any, application: Object) -> list[str] | None:
+    """The lines of the driver's log; None when it is long, or cannot be read to its end."""
     namespace, pod = application["metadata"]["namespace"], states.driver_pod(application)
-    lines, count = Lines(), 0
+    lines, found, size = Lines(), list[str](), 0
     try:
         async for data in log_of(client, namespace, pod, pod_template.CONTAINERS["driver"]):
-            for text in lines.feed(data):
-                seen.see(text)
-                line(text)
-                count += 1
-                if count % _TURN == 0:
-                    await asyncio.sleep(0)
+            found += lines.feed(data)
+            size += len(data)
+            if size > _MOST_BYTES:
+                log.info("The driver's log is long: a worker shows it")
+                return None
     except ClusterError as error:
-        if not count and error.status not in (400, 404):
+        if error.status not in (400, 404):
             raise
-        # Its node may be gone; and a worker would show again what has been shown.
-        log.warning("No%s log of pod %s/%s: %s", " more" if count else "", namespace, pod, error.problem)
-    for text in lines.finish():
-        seen.see(text)
-        line(text)
+        # Its node may be gone, and a worker would not find more.
+        log.warning("No log of pod %s/%s: %s", namespace, pod, error.problem)
+    return [*found, *lines.finish()]

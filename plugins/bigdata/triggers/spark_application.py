@@ -37,6 +37,7 @@ class SparkApplicationTrigger(BaseTrigger):
     :param ends_task: end the task here when the application has succeeded.
     :param driver_log: show the driver's log then.
     :param xcom: push the outcome as the task's result then.
+    :param told: XComs that the worker has pushed, by key; what has become true is not pushed again.
     """
 
     def __init__(
@@ -48,21 +49,24 @@ class SparkApplicationTrigger(BaseTrigger):
         ends_task: bool = False,
         driver_log: bool = True,
         xcom: bool = False,
+        told: dict[str, str] | None = None,
     ) -> None:
         super().__init__()
         self.cluster, self.handle, self.startup_timeout = cluster, handle, startup_timeout
         self.keep_on_kill, self.ends_task, self.driver_log, self.xcom = keep_on_kill, ends_task, driver_log, xcom
         self._application: Object = {}
+        self._seen_version = ""
         self._is_done = self._is_marked = False
         self._driver_log_url: str | None = None
         self._deletion: asyncio.Task[None] | None = None
         self._namespace, self._name, self._uid = handle["namespace"], handle["name"], handle["uid"]
-        self._shown: dict[str, str] = {}
+        self.told, self._shown = told or {}, dict(told or {})
+        self._is_ui_shown = False
         self._durations = Durations()
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """See :class:`BaseTrigger`."""
-        names = ("cluster", "handle", "startup_timeout", "keep_on_kill", "ends_task", "driver_log", "xcom")
+        names = ("cluster", "handle", "startup_timeout", "keep_on_kill", "ends_task", "driver_log", "xcom", "told")
         return f"{type(self).__module__}.{type(self).__name__}", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -107,10 +111,8 @@ class SparkApplicationTrigger(BaseTrigger):
         if self.keep_on_kill and not self._is_done:
             log.warning("Killed: leaving SparkApplication %s/%s", self._namespace, self._name)
             return None
-        if self._is_done:
-            log.info("Done: deleting SparkApplication %s/%s", self._namespace, self._name)
         is_wanted = None if self._is_done else self._is_deferred
-        self._deletion = deletion.begin(Cluster(**self.cluster), self.handle, is_wanted)
+        self._deletion = deletion.begin(Cluster(**self.cluster), self.handle, is_wanted, self._seen_version)
         return self._deletion
 
     async def _is_deferred(self) -> bool:
@@ -166,15 +168,17 @@ class SparkApplicationTrigger(BaseTrigger):
         if not (self.ends_task and is_success):
             return None
         line = log.info if self.driver_log else None
-        outcome = await ending.succeed(Cluster(**self.cluster), found, self._durations.seconds, line)
-        if outcome is None:
+        success = await ending.succeed(Cluster(**self.cluster), found, self._durations.seconds, line)
+        if success is None:
             return None
+        outcome, self._seen_version = success.outcome, success.version
         history = pages.history(settings.load().history_server_url, outcome.application_id)
-        # All that needs not be known before, at once: each XCom of a trigger is a request of the triggerer's own.
-        told = pod_xcoms(self._namespace, outcome.driver_pod) | {
+        now = pod_xcoms(self._namespace, outcome.driver_pod) | {
             KEYS[page]: history for page in (pages.Page.UI, pages.Page.HISTORY)
         }
-        event = TaskSuccessEvent(xcoms=told | ({"return_value": outcome.to_dict()} if self.xcom else {}))
+        # As few as can be: to store one takes Airflow longer than to store the success.
+        news = {key: value for key, value in now.items() if self._shown.get(key, "") != value}
+        event = TaskSuccessEvent(xcoms=news | ({"return_value": outcome.to_dict()} if self.xcom else {}))
         # Not stored; `airflow dags test`, which knows no such event, resumes the task with it.
         event.payload = {
             "end": "done",
@@ -214,13 +218,19 @@ class SparkApplicationTrigger(BaseTrigger):
 
         if self._driver_log_url is None:
             self._driver_log_url = settings.load().driver_log_url
-        for page, url in pages.live(found, self._driver_log_url).items():
-            if await self._tell(KEYS[page], url):
-                log.info("%s: %s", page, url if page != pages.Page.UI else pages.ui(found) or pages.port_forward(found))
+        live = pages.live(found, self._driver_log_url)
+        if states.is_running(found):
+            live.setdefault(pages.Page.UI, "")  # the worker could not know that there is none
+            if not self._is_ui_shown and (where := pages.ui(found) or pages.port_forward(found)):
+                log.info("%s: %s", pages.Page.UI, where)
+                self._is_ui_shown = True
+        for page, url in live.items():
+            if await self._tell(KEYS[page], url) and page != pages.Page.UI:
+                log.info("%s: %s", page, url)
 
     async def _tell(self, key: str, value: str) -> bool:
         """Push a value unless it has been pushed; returns whether it is new."""
-        if self._shown.get(key) == value:
+        if self._shown.get(key, "") == value:
             return False
         self._shown[key] = value
         try:

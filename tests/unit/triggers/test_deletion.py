@@ -23,13 +23,18 @@ class Server:
         self.is_away = False
         self.labels = {TRY: "1"}
         self.deleted: list[Any] = []
+        self.reads = 0
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         if self.is_away:
             return web.Response(status=503)
         if request.method == "DELETE":
-            self.deleted.append((await request.json())["preconditions"])
+            only = (await request.json())["preconditions"]
+            if only["resourceVersion"] != "5":
+                return web.json_response({"message": "it has changed"}, status=409)
+            self.deleted.append(only)
             return web.json_response({})
+        self.reads += 1
         metadata = {"name": "it", "uid": "1", "resourceVersion": "5", "labels": self.labels}
         return web.json_response({"metadata": metadata})
 
@@ -82,6 +87,18 @@ def test_what_is_not_meant_is_left_alone(changed: dict[str, str]) -> None:
         return server
 
     assert asyncio.run(scenario()).deleted == []
+
+
+@pytest.mark.parametrize(("version", "reads"), [("5", 0), ("4", 1)], ids=["as it was", "changed"])
+def test_what_is_known_needs_no_read(version: str, reads: int) -> None:
+    async def scenario() -> Server:
+        server = Server()
+        async with server.serve() as here:
+            await deletion.wait(deletion.begin(here, HANDLE, version=version))
+        return server
+
+    server = asyncio.run(scenario())
+    assert (len(server.deleted), server.reads) == (1, reads)
 
 
 def test_what_somebody_waits_for_is_left_alone() -> None:

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
+from bigdata.links import KEYS
 from bigdata.spark.naming import TRY
+from bigdata.spark.pages import FORWARDED, Page
 from bigdata.triggers import deletion
 from bigdata.triggers.spark_application import SparkApplicationTrigger
 
@@ -139,9 +141,11 @@ def test_a_success_is_deleted_when_airflow_has_stored_it_and_not_before(
     caplog.set_level("INFO")
 
     async def scenario() -> None:
-        task = trigger(tmp_path, url, ends_task=True, keep_on_kill=True)
+        told = {KEYS[Page.UI]: FORWARDED, "pod_name": "other", "pod_namespace": "here"}
+        task = trigger(tmp_path, url, ends_task=True, keep_on_kill=True, told=told)
         (event,) = await ended(task, "the event is stored")
         assert json.loads(json.dumps(event.payload))["end"] == "done"
+        assert event.xcoms == {KEYS[Page.UI]: "", "pod_name": "it-driver"}
 
     with api_server(server.answer) as url:
         asyncio.run(scenario())
@@ -149,17 +153,12 @@ def test_a_success_is_deleted_when_airflow_has_stored_it_and_not_before(
     assert [record.message for record in caplog.records if record.message in ("one", "two")] == ["one", "two"]
 
 
-def test_a_log_that_breaks_off_is_not_told_twice(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    server = Server("COMPLETED", [b"one\n", ConnectionResetError()])
+@pytest.mark.parametrize(
+    "log", [[b"one\n", ConnectionResetError()], [b"x" * 1023 + b"\n"] * 257], ids=["breaks off", "is long"]
+)
+def test_a_log_that_is_left_to_a_worker(tmp_path: Path, log: list[Any], caplog: pytest.LogCaptureFixture) -> None:
+    server = Server("COMPLETED", log)
     caplog.set_level("INFO")
-    with api_server(server.answer) as url:
-        (event,) = asyncio.run(ended(trigger(tmp_path, url, ends_task=True), "the event is stored"))
-    assert event.payload["end"] == "done"
-    assert "No more log of pod here/it-driver" in caplog.text
-
-
-def test_a_log_that_does_not_even_begin_is_left_to_a_worker(tmp_path: Path) -> None:
-    server = Server("COMPLETED", [ConnectionResetError()])
 
     async def scenario() -> Any:
         return [event async for event in trigger(tmp_path, url, ends_task=True).run()]
@@ -168,3 +167,5 @@ def test_a_log_that_does_not_even_begin_is_left_to_a_worker(tmp_path: Path) -> N
         (event,) = asyncio.run(scenario())
     assert event.payload["end"] == "terminal"
     assert not server.is_deleted
+    assert server.asked.count("PATCH it") == 1  # as deferred, not as a success that has been seen
+    assert not [record for record in caplog.records if record.message in ("one", "x" * 1023)]

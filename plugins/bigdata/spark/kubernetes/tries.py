@@ -92,8 +92,10 @@ class Tries:
             return False
         if own(found, application.labels.get(TRY, "")):
             return True
+        if is_deferred(found):
+            return False
         if not _has_ended(found):
-            return not is_deferred(found)
+            return True
         # Ended in order, it would have been deleted: nobody has seen this success yet.
         return states.phase(states.raw_state(found)) == Phase.SUCCEEDED and not self._keep_ended
 

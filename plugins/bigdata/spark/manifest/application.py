@@ -54,6 +54,11 @@ class Application:
         spec = self._document["spec"]
         return copy.deepcopy(spec["template"] if self.is_scheduled else spec)
 
+    @property
+    def driver_pod(self) -> str:
+        """The name that the driver's pod will have on a cluster."""
+        return str((self.spec.get("driver") or {}).get("podName") or f"{self.name}-driver")
+
     def to_dict(self) -> dict[str, Any]:
         """A copy of the whole document, as Kubernetes takes it."""
         return copy.deepcopy(self._document)

@@ -104,7 +104,7 @@ class NativeRuntime:
         :raises SubmitError: spark-submit failed, or the API server refused.
         """
         namespace = application.namespace or self.settings.namespace
-        drivers, pod = DriverPods(self._core, namespace), submission.driver_pod_name(application)
+        drivers, pod = DriverPods(self._core, namespace), application.driver_pod
         for earlier in drivers.delete_earlier(application, pod):
             self._log(f"Deleted pod {namespace}/{earlier}, which an earlier try had left")
         reaper = Reaper()

@@ -114,12 +114,6 @@ class Place:
         return self.run_dir / "conf"
 
 
-def driver_pod_name(application: Application) -> str:
-    """The name of the driver's pod, as the operator chooses it."""
-    given = (application.spec.get("driver") or {}).get("podName")
-    return str(given or f"{application.name}-driver")
-
-
 def plan(application: Application, place: Place, render: Any) -> Submission:
     """Plan a submission.
 
@@ -148,7 +142,7 @@ def plan(application: Application, place: Place, render: Any) -> Submission:
         "KUBECONFIG": str(run_dir / "kubeconfig"),
     }
     environ = environment.inherited(place.environ) | own
-    return Submission(tuple(argv), environ, files, driver_pod_name(application), tuple(_left_out(application)))
+    return Submission(tuple(argv), environ, files, application.driver_pod, tuple(_left_out(application)))
 
 
 def properties(application: Application, namespace: str) -> dict[str, str]:
@@ -163,7 +157,7 @@ def properties(application: Application, namespace: str) -> dict[str, str]:
         "spark.app.name": application.name,
         "spark.submit.deployMode": "cluster",
         "spark.kubernetes.namespace": namespace,
-        "spark.kubernetes.driver.pod.name": driver_pod_name(application),
+        "spark.kubernetes.driver.pod.name": application.driver_pod,
         # The pod itself is followed; spark-submit's exit code says nothing about the driver's.
         "spark.kubernetes.submission.waitAppCompletion": "false",
     }
