@@ -177,7 +177,8 @@ def _ui(_: argparse.Namespace) -> int:
     chosen = project_settings()
     found = {status.name: status for status in Stack(chosen).up(tuple(SERVICES), lambda line: print(line, flush=True))}
     who = login(chosen.state_dir)
-    for file, problem in wait_for_dags(found["airflow"].url, who, chosen.project_dir / "dags").items():
+    airflow = found["airflow"]
+    for file, problem in wait_for_dags(airflow.url, who, chosen.project_dir / "dags", airflow.since).items():
         print(f"dags/{file}: {problem}")
     print(f"""
 Airflow        {found["airflow"].url}   user {who.user}, password {who.password}

@@ -39,8 +39,8 @@ def test_the_links_of_a_running_task_are_there_while_it_is_deferred(api: Api, wi
     run = api.trigger("deferred", {"what": "wait"})
     assert soon(lambda: witness.raw() == "RUNNING", 90)
     links = lambda: api.ask(f"{run.path}/taskInstances/job/links")["extra_links"]  # noqa: E731
-    assert soon(lambda: links()["Spark UI"], 20)
     assert links()["Spark UI"] == "http://localhost:4040"
+    assert soon(lambda: links()["Driver log"] and "kubectl port-forward" in run.log("job"), 20)
     assert links()["Driver log"].startswith("https://logs.example.org/default/deferred-job-")
     assert "kubectl port-forward --namespace default service/deferred-job-" in run.log("job")
     run.mark("job", "failed")

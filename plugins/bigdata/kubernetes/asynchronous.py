@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -15,7 +15,7 @@ _PIECE = 64 * 1024
 _SECONDS = 10
 # A long log may take its time, as long as some of it comes.
 _SILENT_SECONDS = 60
-# By client; a thousand that come at once would open as many connections as it may have.
+# Requests of one client; a thousand that come at once would open all the connections that its pool allows.
 _AT_ONCE = 8
 _turns: WeakKeyDictionary[Any, asyncio.Semaphore] = WeakKeyDictionary()
 
@@ -79,7 +79,7 @@ class AsyncResources:
                 return await call(*self._where, name, _request_timeout=_SECONDS, **options)
 
 
-async def log_of(client: Any, namespace: str, pod: str, container: str) -> AsyncIterator[bytes]:
+async def log_of(client: Any, namespace: str, pod: str, container: str) -> AsyncGenerator[bytes, None]:
     """A container's log as it is now, in pieces.
 
     :param client: a ``kubernetes_asyncio`` ``ApiClient``.

@@ -264,6 +264,6 @@ def _version(found: Object | None) -> str:
 
 
 def _kept(found: Object) -> Object:
-    """The object without what is waited for by nobody: its spec, and the record of who set which field."""
+    """The object without what no waiter reads: its spec, and the record of who set which field."""
     metadata = {key: value for key, value in found["metadata"].items() if key != "managedFields"}
     return {key: value for key, value in found.items() if key != "spec"} | {"metadata": metadata}

@@ -11,8 +11,9 @@ import os
 import sys
 import time
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -89,10 +90,13 @@ class AirflowUI(Service):
         return f"http://{HOST}:{port}"
 
 
-def wait_for_dags(url: str, who: Login, dags: Path, timeout: float = 120.0, quiet: float = 30.0) -> dict[str, str]:
-    """Wait until Airflow lists the DAGs of each file, some seconds after its parts are healthy.
+def wait_for_dags(
+    url: str, who: Login, dags: Path, since: float, timeout: float = 120.0, quiet: float = 30.0
+) -> dict[str, str]:
+    """Wait until Airflow has read each file with DAGs, some seconds after its parts are healthy.
 
     :param dags: the folder of the DAGs' files.
+    :param since: when this Airflow started, in seconds since 1970; what it knows from before does not count.
     :param quiet: seconds without news after which the rest is not waited for: a file need not define a DAG.
     :return: what is wrong, by file; empty if nothing is.
     :raises StackError: not one file was read in ``timeout`` seconds.
@@ -105,10 +109,11 @@ def wait_for_dags(url: str, who: Login, dags: Path, timeout: float = 120.0, quie
     read: set[str] = set()
     started = news = time.monotonic()
     while True:
-        listed = {dag["relative_fileloc"] for dag in _ask(f"{url}/api/v2/dags?limit=100", headers=head)["dags"]}
+        listed = {dag["relative_fileloc"] for dag in _all(f"{url}/api/v2/dags", "dags", head) if _is_new(dag, since)}
         errors = {
-            error["filename"]: str(error["stack_trace"]).strip().splitlines()[-1]
-            for error in _ask(f"{url}/api/v2/importErrors?limit=100", headers=head)["import_errors"]
+            error["filename"]: str(error["stack_trace"]).strip().rpartition("\n")[2]
+            for error in _all(f"{url}/api/v2/importErrors", "import_errors", head)
+            if _is_new(error, since)
         }
         now = time.monotonic()
         if missing := awaited - listed - set(errors):
@@ -120,6 +125,19 @@ def wait_for_dags(url: str, who: Login, dags: Path, timeout: float = 120.0, quie
             if not read:
                 raise StackError("airflow", f"lists no DAGs after {timeout:.0f} s", "see: bigdata local logs airflow")
         return dict(sorted((errors | dict.fromkeys(missing, "no DAG found in it")).items()))
+
+
+def _is_new(item: dict[str, Any], since: float) -> bool:
+    when = item.get("last_parsed_time") or item.get("timestamp")
+    return bool(when) and datetime.fromisoformat(str(when)).timestamp() >= since
+
+
+def _all(url: str, key: str, headers: dict[str, str]) -> Iterator[dict[str, Any]]:
+    found, total = 0, 1
+    while found < total:
+        page = _ask(f"{url}?limit=100&offset={found}", headers=headers)
+        yield from page[key]
+        found, total = found + max(len(page[key]), 1), page["total_entries"]
 
 
 def _ask(url: str, body: dict[str, str] | None = None, headers: dict[str, str] | None = None) -> dict[str, Any]:

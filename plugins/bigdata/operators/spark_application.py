@@ -20,7 +20,7 @@ from airflow.providers.cncf.kubernetes.operators.spark_kubernetes import SparkKu
 
 from bigdata import settings
 from bigdata.errors import ConfigError
-from bigdata.links import LINKS
+from bigdata.links import KEYS, LINKS
 from bigdata.settings import RuntimeName, Settings
 from bigdata.spark.pages import Page
 
@@ -249,9 +249,10 @@ class SparkApplicationOperator(SparkKubernetesOperator):
         handle: Any = self._submit(self._make_runtime(RuntimeName.KUBERNETES, chosen, context), application)
         # What can be said before is: in the triggerer it would wait for what all other tasks have to say.
         told = self._told(context)
-        told.pod(handle.namespace, application.driver_pod)
-        told.page(Page.UI, pages.FORWARDED)
-        trigger = SparkApplicationTrigger(handle=handle.identity, told=told.pushed, **arguments)
+        told.pod(handle.namespace, application.with_name(handle.name).driver_pod)
+        self.pages[Page.UI] = pages.FORWARDED  # Airflow asks for the links when the task has deferred
+        known = told.pushed | {KEYS[Page.UI]: pages.FORWARDED}
+        trigger = SparkApplicationTrigger(handle=handle.identity, told=known, **arguments)
         self.defer(trigger=trigger, method_name="resume", timeout=self.execution_timeout)
 
     def _put_schedule(self, chosen: Settings, application: Application) -> dict[str, Any]:

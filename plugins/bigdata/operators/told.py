@@ -39,9 +39,9 @@ class Told:
     def _push(self, key: str, value: str) -> bool:
         if self.pushed.get(key) == value:
             return False
-        self.pushed[key] = value
         try:
             self._ti.xcom_push(key=key, value=value)
+            self.pushed[key] = value
         except Exception as error:  # a link is not worth the application
             log.warning("XCom %s could not be pushed: %s: %s", key, type(error).__name__, error)
         return True

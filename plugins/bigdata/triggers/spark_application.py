@@ -19,9 +19,13 @@ from bigdata.errors import ClusterError
 from bigdata.kubernetes.resources import Object
 from bigdata.spark.kubernetes import states
 from bigdata.spark.kubernetes.durations import Durations
+from bigdata.spark.kubernetes.tries import is_deferred
 from bigdata.triggers.clusters import Cluster, shared_watch
 
 log = logging.getLogger(__name__)
+
+# With the wait for others' requests; the application's states wait for it.
+_MARK_SECONDS = 20.0
 
 
 class SparkApplicationTrigger(BaseTrigger):
@@ -37,7 +41,7 @@ class SparkApplicationTrigger(BaseTrigger):
     :param ends_task: end the task here when the application has succeeded.
     :param driver_log: show the driver's log then.
     :param xcom: push the outcome as the task's result then.
-    :param told: XComs that the worker has pushed, by key; what has become true is not pushed again.
+    :param told: XComs that the worker has pushed, by key, so that they are not pushed again; None: not known.
     """
 
     def __init__(
@@ -60,7 +64,9 @@ class SparkApplicationTrigger(BaseTrigger):
         self._driver_log_url: str | None = None
         self._deletion: asyncio.Task[None] | None = None
         self._namespace, self._name, self._uid = handle["namespace"], handle["name"], handle["uid"]
-        self.told, self._shown = told or {}, dict(told or {})
+        self.told, self._shown = told, dict(told or {})
+        # What Airflow has pushed for a link without an address, when the task deferred.
+        self._pushed_else = None if told is None else ""
         self._is_ui_shown = False
         self._durations = Durations()
 
@@ -165,11 +171,13 @@ class SparkApplicationTrigger(BaseTrigger):
 
         found = self._application
         is_success = end == "terminal" and states.phase(states.raw_state(found)) == states.Phase.SUCCEEDED
-        if not (self.ends_task and is_success):
+        if not is_success:
             return None
-        line = log.info if self.driver_log else None
-        success = await ending.succeed(Cluster(**self.cluster), found, self._durations.seconds, line)
+        line, cluster = log.info if self.driver_log else None, Cluster(**self.cluster)
+        success = await ending.succeed(cluster, found, self._durations.seconds, line) if self.ends_task else None
         if success is None:
+            if self._is_marked or is_deferred(found):
+                await ending.hand_over(cluster, found)
             return None
         outcome, self._seen_version = success.outcome, success.version
         history = pages.history(settings.load().history_server_url, outcome.application_id)
@@ -177,7 +185,7 @@ class SparkApplicationTrigger(BaseTrigger):
             KEYS[page]: history for page in (pages.Page.UI, pages.Page.HISTORY)
         }
         # As few as can be: to store one takes Airflow longer than to store the success.
-        news = {key: value for key, value in now.items() if self._shown.get(key, "") != value}
+        news = {key: value for key, value in now.items() if self._shown.get(key, self._pushed_else) != value}
         event = TaskSuccessEvent(xcoms=news | ({"return_value": outcome.to_dict()} if self.xcom else {}))
         # Not stored; `airflow dags test`, which knows no such event, resumes the task with it.
         event.payload = {
@@ -192,13 +200,14 @@ class SparkApplicationTrigger(BaseTrigger):
         """Tell later tries that this one has come as far as here; what a kill leaves is theirs all the same."""
         from bigdata.kubernetes.asynchronous import AsyncResources
         from bigdata.spark.kubernetes.runtime import SPARK_APPLICATION
-        from bigdata.spark.kubernetes.tries import DEFERRED, is_deferred
+        from bigdata.spark.kubernetes.tries import DEFERRED
 
-        if self.keep_on_kill or self._is_marked or is_deferred(found) or not states.may_be_changed(found):
+        has_ended = states.phase(states.raw_state(found)).is_terminal
+        if self.keep_on_kill or self._is_marked or is_deferred(found) or has_ended or not states.may_be_changed(found):
             return
         self._is_marked = True
         try:
-            async with Cluster(**self.cluster).connect() as client:
+            async with asyncio.timeout(_MARK_SECONDS), Cluster(**self.cluster).connect() as client:
                 await AsyncResources(client, SPARK_APPLICATION, self._namespace).patch(self._name, DEFERRED)
         except Exception as error:  # a later try goes on with the application then
             log.info("%s/%s is not marked as deferred: %s", self._namespace, self._name, error)
@@ -230,11 +239,11 @@ class SparkApplicationTrigger(BaseTrigger):
 
     async def _tell(self, key: str, value: str) -> bool:
         """Push a value unless it has been pushed; returns whether it is new."""
-        if self._shown.get(key, "") == value:
+        if self._shown.get(key, self._pushed_else) == value:
             return False
-        self._shown[key] = value
         try:
             await asyncio.to_thread(self._push, key, value)
+            self._shown[key] = value
         except Exception as error:  # a link is not worth the application
             log.warning("XCom %s could not be pushed: %s: %s", key, type(error).__name__, error)
         return True

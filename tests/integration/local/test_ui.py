@@ -53,9 +53,9 @@ def test_a_dag_triggered_from_outside_runs_and_down_leaves_nothing(
     others.mkdir()
     (others / "never_read.py").write_text("from airflow.sdk import dag\n")
     with pytest.raises(StackError, match="lists no DAGs after 2 s"):
-        wait_for_dags(url, who, others, timeout=2)
+        wait_for_dags(url, who, others, airflow.since, timeout=2)
     (others / "titanic_etl.py").write_text("from airflow.sdk import dag\n")
-    assert wait_for_dags(url, who, others, quiet=2) == {"never_read.py": "no DAG found in it"}
+    assert wait_for_dags(url, who, others, airflow.since, quiet=2) == {"never_read.py": "no DAG found in it"}
     form = api.ask("/api/v2/dags/titanic_etl/details")["params"]
     assert form["source"]["value"] == "data/titanic.csv"
     assert form["source"]["description"]

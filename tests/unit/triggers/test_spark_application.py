@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from bigdata.links import KEYS
+from bigdata.spark.kubernetes.tries import DEFERRED
 from bigdata.spark.naming import TRY
 from bigdata.spark.pages import FORWARDED, Page
 from bigdata.triggers import deletion
@@ -26,13 +27,13 @@ LOG = [b"one\n", b"two\n"]
 class Server:
     """Has one application, and notes what is asked."""
 
-    def __init__(self, state: str, log: list[Any] | None = None) -> None:
+    def __init__(self, state: str, log: list[Any] | None = None, *, is_deferred: bool = False) -> None:
         self.asked: list[str] = []
         self._log = LOG if log is None else log
         metadata = {"name": "it", "namespace": "here", "uid": "1", "resourceVersion": "5", "labels": {TRY: "1"}}
         metadata["creationTimestamp"] = "2026-11-21T08:00:00Z"
         status = {"applicationState": {"state": state}, "driverInfo": {"podName": "it-driver"}}
-        self._application = {"metadata": metadata, "status": status}
+        self._application = {"metadata": metadata | (DEFERRED["metadata"] if is_deferred else {}), "status": status}
 
     def answer(self, method: str, path: str, query: dict[str, str]) -> tuple[int, Any]:
         self.asked.append(f"{method} {path.rpartition('/')[2]}")
@@ -167,5 +168,20 @@ def test_a_log_that_is_left_to_a_worker(tmp_path: Path, log: list[Any], caplog: 
         (event,) = asyncio.run(scenario())
     assert event.payload["end"] == "terminal"
     assert not server.is_deleted
-    assert server.asked.count("PATCH it") == 1  # as deferred, not as a success that has been seen
+    assert "PATCH it" not in server.asked  # not as a success that has been seen
     assert not [record for record in caplog.records if record.message in ("one", "x" * 1023)]
+
+
+@pytest.mark.parametrize(
+    ("ends_task", "changes"), [(True, 0), (False, 1)], ids=["that ends here", "that is left to a worker"]
+)
+def test_the_mark_as_deferred_keeps_later_tries_from_a_success(tmp_path: Path, ends_task: bool, changes: int) -> None:
+    server = Server("COMPLETED", is_deferred=True)
+
+    async def scenario() -> None:
+        await anext(trigger(tmp_path, url, ends_task=ends_task).run())
+
+    with api_server(server.answer) as url:
+        asyncio.run(scenario())
+    # Taken off, for a try after a worker that dies.
+    assert server.asked.count("PATCH it") == changes

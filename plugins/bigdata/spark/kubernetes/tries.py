@@ -31,6 +31,7 @@ _SUBMISSION_SECONDS = 60.0
 _DEFERRED = f"{PREFIX}deferred"
 # Marks an application that the triggerer waits for.
 DEFERRED = {"metadata": {"annotations": {_DEFERRED: "true"}}}
+NOT_DEFERRED = {"metadata": {"annotations": {_DEFERRED: None}}}
 
 
 class Tries:
@@ -150,7 +151,7 @@ def own(found: Mapping[str, Any], try_number: str) -> bool:
 
 
 def is_deferred(found: Mapping[str, Any]) -> bool:
-    """Whether the triggerer waits for it."""
+    """Whether the triggerer waits for it, or has brought its task to the end."""
     return _DEFERRED in (found["metadata"].get("annotations") or {})
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+_DRIVER_POD = "spark.kubernetes.driver.pod.name"
+
 
 @dataclass(frozen=True)
 class Application:
@@ -57,7 +59,9 @@ class Application:
     @property
     def driver_pod(self) -> str:
         """The name that the driver's pod will have on a cluster."""
-        return str((self.spec.get("driver") or {}).get("podName") or f"{self.name}-driver")
+        spec = self.spec
+        given = (spec.get("driver") or {}).get("podName") or (spec.get("sparkConf") or {}).get(_DRIVER_POD)
+        return str(given or f"{self.name}-driver")
 
     def to_dict(self) -> dict[str, Any]:
         """A copy of the whole document, as Kubernetes takes it."""
