@@ -15,10 +15,10 @@ SHELL := /bin/bash
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format ui down clean lock bench check-python up
+.PHONY: help run test lint format ui down clean lock bench check-python up cluster cluster-down
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(STATE)/airflow/.migrated ## the main job, titanic_etl, on embedded Kafka, S3 and Spark; shows its result
 	@$(ENTER) && bigdata local up && bigdata run titanic_etl $(ARGS)
@@ -54,6 +54,14 @@ lock: ## resolve the dependencies anew, and the Spark image's jars
 	    --custom-compile-command "make lock" --upgrade -c requirements.lock -o requirements-dev.lock
 	@$(MAKE) --no-print-directory $(VENV)/.run # which jars pyspark has itself depends on its version
 	$(VENV)/bin/python docker/spark/jars.py --lock $(STATE)/jars/image
+
+PROVIDER ?= current
+
+cluster: ## the whole platform on a cluster: PROVIDER=kind, minikube, eks or current
+	@k8s/cluster.sh up $(PROVIDER)
+
+cluster-down: ## remove what `make cluster` made; asks before data goes
+	@k8s/cluster.sh down $(PROVIDER)
 
 check-python:
 	@$(or $(PYTHON),false) -c '$(IN_RANGE)' 2>/dev/null || { echo "Python 3.11 to 3.13 is needed, found:" \

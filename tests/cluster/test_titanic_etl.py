@@ -52,7 +52,7 @@ def kubeconfig(core: Any, api_client: Any, tmp_path_factory: pytest.TempPathFact
     from kubernetes.client import RbacAuthorizationV1Api
 
     kubectl = ["kubectl", "--namespace", NAMESPACE]
-    subprocess.run([*kubectl, "apply", "-k", str(ROOT / "k8s" / "overlays" / "local")], check=True)
+    subprocess.run([*kubectl, "apply", "-k", str(ROOT / "k8s" / "base" / "spark")], check=True)
     core.create_namespaced_service_account(NAMESPACE, {"metadata": {"name": "airflow"}})
     binding = {
         "metadata": {"name": "airflow"},
@@ -70,7 +70,7 @@ def kubeconfig(core: Any, api_client: Any, tmp_path_factory: pytest.TempPathFact
     yield file
     rbac.delete_namespaced_role_binding("airflow", NAMESPACE)
     core.delete_namespaced_service_account("airflow", NAMESPACE)
-    subprocess.run([*kubectl, "delete", "-k", str(ROOT / "k8s" / "overlays" / "local")], check=True)
+    subprocess.run([*kubectl, "delete", "-k", str(ROOT / "k8s" / "base" / "spark")], check=True)
 
 
 @pytest.fixture

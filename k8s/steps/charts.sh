@@ -1,0 +1,74 @@
+# The charts, at the versions that were tried. Sourced. With CHART_<NAME> set to a folder or an archive, that is installed.
+
+# install RELEASE NAMESPACE OWN-CHART "ARGUMENTS THAT NAME THE CHART" [HELM ARGUMENTS]...
+install() {
+  local release=$1 namespace=$2 own=$3 named=$4 state
+  shift 4
+  step "Chart $release"
+  state=$(helm --namespace "$namespace" status "$release" --output json 2>/dev/null | sed -n 's/.*"status":"\([a-z-]*\)".*/\1/p')
+  case $state in # what a helm that was killed has left would refuse everything
+    pending-install) helm --namespace "$namespace" uninstall "$release" --wait ;;
+    pending-*) helm --namespace "$namespace" rollback "$release" --wait ;;
+  esac
+  # shellcheck disable=SC2086
+  helm upgrade --install "$release" ${own:-$named} --namespace "$namespace" --create-namespace \
+    --wait --timeout "$WAIT" "$@" | sed -n '/^STATUS/p'
+  kubectl --namespace "$namespace" get pods
+}
+
+uninstall() {
+  if helm --namespace "$2" status "$1" >/dev/null 2>&1; then
+    step "Chart $1"
+    helm --namespace "$2" uninstall "$1" --wait --timeout "$WAIT"
+  fi
+}
+
+install_spark_operator() {
+  install spark-operator spark-operator "${CHART_SPARK_OPERATOR:-}" \
+    "spark-operator --repo https://kubeflow.github.io/spark-operator --version 2.5.2" --values helm/spark-operator.yaml
+}
+
+install_strimzi() {
+  install strimzi strimzi "${CHART_STRIMZI:-}" \
+    "oci://quay.io/strimzi-helm/strimzi-kafka-operator --version 1.2.0" --values helm/strimzi.yaml
+}
+
+install_flink_operator() {
+  local repo=https://archive.apache.org/dist/flink/flink-kubernetes-operator-1.15.0/
+  install flink-operator flink-operator "${CHART_FLINK_OPERATOR:-}" \
+    "flink-kubernetes-operator --repo $repo --version 1.15.0" --values helm/flink-operator.yaml
+}
+
+install_monitoring() {
+  install monitoring monitoring "${CHART_MONITORING:-}" \
+    "kube-prometheus-stack --repo https://prometheus-community.github.io/helm-charts --version 88.3.0" \
+    --values helm/kube-prometheus-stack.yaml
+}
+
+install_airflow() {
+  local repo=${GIT_REPO:-$(git remote get-url origin 2>/dev/null || true)} given=()
+  case $repo in
+    https://* | http://* | git://* | ssh://*) ;;
+    *) fail "GIT_REPO: the address of the repository that gitSync is to clone; found '$repo'" ;;
+  esac
+  given+=(--set-string "dags.gitSync.repo=$repo" --set-string "dags.gitSync.ref=${GIT_REF:-main}")
+  if [ -n "${IMAGE_REGISTRY:-}" ]; then
+    given+=(--set-string "defaultAirflowRepository=$IMAGE_REGISTRY/bigdata/airflow"
+      --set-string "config.bigdata.image_registry=$IMAGE_REGISTRY")
+  fi
+  if [ -n "${AIRFLOW_VALUES:-}" ]; then given+=(--values "$AIRFLOW_VALUES"); fi
+  # Jobs cannot be changed; those that have ended would refuse a new image.
+  kubectl --namespace airflow delete job airflow-run-airflow-migrations airflow-create-user --ignore-not-found
+  install airflow airflow "${CHART_AIRFLOW:-}" "airflow --repo https://airflow.apache.org --version 1.22.0" \
+    --values helm/custom_values.yaml --values "helm/values-$OVERLAY.yaml" "${given[@]}"
+  kubectl --namespace airflow wait job/airflow-create-user --for=condition=complete --timeout "$WAIT"
+}
+
+show_login() {
+  step "Airflow"
+  cat <<TEXT
+kubectl --namespace airflow port-forward service/airflow-api-server 8080:8080
+then http://localhost:8080   user $(of_secret airflow airflow-admin username)
+password: kubectl --namespace airflow get secret airflow-admin --output 'jsonpath={.data.password}' | base64 --decode
+TEXT
+}

@@ -1,0 +1,87 @@
+"""The Airflow chart with the values of helm/, by real helm; CHART_AIRFLOW says where the chart is."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.cluster
+HELM = Path(__file__).parents[2] / "helm"
+# What may happen to a pod's account token by these values: who needs no API server has none.
+WITHOUT_TOKEN = {"airflow-dag-processor", "airflow-statsd", "airflow-create-user-job", "airflow-migrate-database-job"}
+
+
+@pytest.fixture(scope="module", params=["local", "eks"])
+def rendered(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
+    chart = os.environ.get("CHART_AIRFLOW")
+    if not chart:
+        pytest.skip("CHART_AIRFLOW is not set: the folder or archive of Airflow's chart")
+    files = [f"--values={HELM / name}" for name in ("custom_values.yaml", f"values-{request.param}.yaml")]
+    command = ["helm", "template", "airflow", chart, "--namespace", "airflow", *files]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert not done.returncode, done.stderr
+    return [item for item in yaml.safe_load_all(done.stdout) if item]
+
+
+@pytest.fixture
+def restricted(core: Any) -> Iterator[str]:
+    name = f"airflow-{uuid.uuid4().hex[:8]}"
+    core.create_namespace({"metadata": {"name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}})
+    yield name
+    core.delete_namespace(name)
+
+
+def pods(rendered: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each kind of pod that will be, the workers' too."""
+    for item in rendered:
+        if item["kind"] in ("Deployment", "StatefulSet", "Job"):
+            yield item["metadata"]["name"], item["spec"]["template"]["spec"]
+        if item["kind"] == "ConfigMap" and (worker := item["data"].get("pod_template_file.yaml")):
+            yield "worker", yaml.safe_load(worker)["spec"]
+
+
+def test_all_pods_pass_the_restricted_profile(rendered: list[dict[str, Any]], restricted: str, core: Any) -> None:
+    found = dict(pods(rendered))
+    parts = ("api-server", "scheduler", "triggerer", "dag-processor")
+    assert {"worker", *(f"airflow-{part}" for part in parts)} <= set(found)
+    for name, spec in found.items():
+        spec.pop("serviceAccountName", None)
+        spec.pop("priorityClassName", None)
+        core.create_namespaced_pod(restricted, {"metadata": {"name": name}, "spec": spec}, dry_run="All")
+
+
+def test_the_chart_gives_nobody_rights_but_the_api_server(rendered: list[dict[str, Any]]) -> None:
+    bindings = [item for item in rendered if item["kind"] in ("RoleBinding", "ClusterRoleBinding")]
+    assert {subject["name"] for item in bindings for subject in item["subjects"]} == {"airflow-api-server"}
+    rules = [rule for item in rendered if item["kind"] in ("Role", "ClusterRole") for rule in item["rules"]]
+    assert not [rule for rule in rules if {"pods/exec", "secrets", "*"} & {*rule["resources"], *rule["verbs"]}]
+
+
+def test_who_needs_no_api_server_has_no_token(rendered: list[dict[str, Any]]) -> None:
+    accounts = {item["metadata"]["name"]: item for item in rendered if item["kind"] == "ServiceAccount"}
+    without = {name for name, item in accounts.items() if item.get("automountServiceAccountToken") is False}
+    assert without == WITHOUT_TOKEN
+
+
+def test_no_password_is_in_what_is_applied(rendered: list[dict[str, Any]]) -> None:
+    assert not [item["metadata"]["name"] for item in rendered if item["kind"] == "Secret"]
+    assert "password: admin" not in yaml.safe_dump_all(rendered)
+
+
+def test_workers_reach_the_api_server(rendered: list[dict[str, Any]]) -> None:
+    policies = [item for item in rendered if item["kind"] == "NetworkPolicy"]
+    (api_server,) = [item for item in policies if item["metadata"]["name"] == "airflow-api-server-policy"]
+    (rule,) = api_server["spec"]["ingress"]
+    assert {"podSelector": {"matchLabels": {"tier": "airflow"}}} in rule["from"]
+    (worker,) = [spec for name, spec in pods(rendered) if name == "worker"]
+    assert {container["name"] for container in worker["containers"]} == {"base"}
+    maps = [item["data"] for item in rendered if item["kind"] == "ConfigMap"]
+    (template,) = [data["pod_template_file.yaml"] for data in maps if "pod_template_file.yaml" in data]
+    assert yaml.safe_load(template)["metadata"]["labels"]["tier"] == "airflow"

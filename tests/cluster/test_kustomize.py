@@ -1,0 +1,76 @@
+"""What is in k8s/ as an API server takes it: built, and applied for real or, where nothing runs it here, dry."""
+
+from __future__ import annotations
+
+import subprocess
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from . import kustomized
+
+pytestmark = pytest.mark.cluster
+CRDS = Path(__file__).parents[3] / "shared" / "crds" / "strimzi"
+
+
+@pytest.fixture(scope="module")
+def names(api_client: Any, core: Any) -> Iterator[dict[str, str]]:
+    """Namespaces that exist, so that a dry run has where to look."""
+    suffix = uuid.uuid4().hex[:8]
+    found = {"airflow": f"airflow-{suffix}", "bigdata": f"bigdata-{suffix}"}
+    for name in found.values():
+        core.create_namespace({"metadata": {"name": name}})
+    yield found
+    for name in found.values():
+        core.delete_namespace(name)
+
+
+@pytest.fixture(scope="module")
+def strimzi(api_client: Any) -> Iterator[None]:
+    """Strimzi's kinds; those of the cluster, where it has them."""
+    known = subprocess.run(["kubectl", "get", "crd", "kafkas.kafka.strimzi.io"], capture_output=True, check=False)
+    if not known.returncode:
+        yield
+        return
+    if not CRDS.is_dir():
+        pytest.skip("Strimzi's CRDs are neither in the cluster nor at hand")
+    subprocess.run(["kubectl", "apply", "--server-side", "-f", str(CRDS)], check=True, capture_output=True)
+    wait = ["kubectl", "wait", "--for=condition=Established", "crd/kafkas.kafka.strimzi.io"]
+    subprocess.run([*wait, "crd/kafkanodepools.kafka.strimzi.io"], check=True, capture_output=True)
+    yield
+    subprocess.run(["kubectl", "delete", "-f", str(CRDS)], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("overlay", ["local", "eks"])
+def test_an_overlay(names: dict[str, str], overlay: str) -> None:
+    said = kustomized.apply(kustomized.build(f"overlays/{overlay}", names), "--dry-run=server")
+    assert len(said) > 15
+    assert not [line for line in said if not line.endswith("serverside-applied (server dry run)")]
+
+
+@pytest.mark.parametrize("overlay", ["local", "eks"])
+def test_kafka(names: dict[str, str], strimzi: None, overlay: str) -> None:
+    manifests = kustomized.build(f"overlays/{overlay}/kafka", names)
+    with kustomized.applied(manifests):
+        # A second time nothing changes: what the server has is what is written here.
+        assert {line.rpartition(" ")[2] for line in kustomized.apply(manifests)} == {"serverside-applied"}
+
+
+@pytest.mark.parametrize("pod", ["airflow-postgres", "s3"])
+def test_the_trial_s_own_pods_pass_the_restricted_profile(names: dict[str, str], core: Any, pod: str) -> None:
+    import yaml
+
+    (found,) = [
+        item
+        for item in yaml.safe_load_all(kustomized.build("overlays/local", names))
+        if item["kind"] == "StatefulSet" and item["metadata"]["name"] == pod
+    ]
+    label = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
+    core.patch_namespace(found["metadata"]["namespace"], label)
+    spec = found["spec"]["template"]["spec"]
+    spec["volumes"] = [{"name": "data", "emptyDir": {}}]
+    body = {"metadata": {"name": pod}, "spec": spec}
+    core.create_namespaced_pod(found["metadata"]["namespace"], body, dry_run="All")
