@@ -62,6 +62,10 @@ down() {
 }
 
 case $COMMAND in
-  up | down) need kubectl "https://kubernetes.io/docs/tasks/tools/" && need helm "https://helm.sh/docs/intro/install/" && $COMMAND ;;
-  *) sed -n '2s/# //p' "$0" >&2 && exit 2 ;;
+  up | down)
+    need kubectl "https://kubernetes.io/docs/tasks/tools/"
+    need helm "https://helm.sh/docs/intro/install/"
+    $COMMAND
+    ;;
+  *) fail "k8s/cluster.sh up|down [kind|minikube|eks|current]" ;;
 esac

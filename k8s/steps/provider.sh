@@ -54,5 +54,9 @@ provider_down() {
     current) return 1 ;;
     *) fail "unknown provider $PROVIDER: kind, minikube, eks or current" ;;
   esac
-  if ask "Delete the cluster with all its data ($command)?"; then $command; else echo "The cluster stays as it is."; fi
+  if ask "Delete the cluster with all its data ($command)?"; then
+    $command || fail "The cluster is not deleted."
+  else
+    echo "The cluster stays as it is."
+  fi
 }

@@ -1,0 +1,191 @@
+"""Workers as pods: the scheduler's Role, our image, the restricted profile, and logs that are read back from S3.
+
+The scheduler and the API server run beside the cluster, the workers in it, in a namespace of k8s/base.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bigdata.storage.objects import ObjectStore, ensure_bucket
+
+from ..airflow_api import Api
+from . import kustomized, services
+from .airflow import Airflow
+from .conftest import soon
+
+pytestmark = pytest.mark.cluster
+ROOT = Path(__file__).parents[2]
+DAGS = [ROOT / "dags" / "titanic_report.py", Path(__file__).parent / "worker_dags" / "sized.py"]
+IMAGE = os.environ.get("BIGDATA_AIRFLOW_IMAGE", "bigdata/airflow:3.3.2")
+
+
+@pytest.fixture(scope="module")
+def namespace(core: Any) -> Iterator[str]:
+    """Airflow's, with the accounts that its chart makes."""
+    suffix = uuid.uuid4().hex[:8]
+    names = {"airflow": f"airflow-{suffix}", "bigdata": f"bigdata-{suffix}"}
+    with kustomized.applied(kustomized.build("base", names)):
+        for account in ("airflow-scheduler", "airflow-worker"):
+            core.create_namespaced_service_account(names["airflow"], {"metadata": {"name": account}})
+        yield names["airflow"]
+
+
+@pytest.fixture(scope="module")
+def logs(core: Any, namespace: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    """Where the logs go; the workers have its keys from a Secret."""
+    with services.s3(core, tmp_path_factory.mktemp("s3")) as store:
+        ensure_bucket(store, "airflow-logs")
+        body = {"metadata": {"name": "airflow-connections"}, "stringData": {"aws_conn": connection(store)}}
+        core.create_namespaced_secret(namespace, body)
+        yield store
+
+
+def connection(store: ObjectStore) -> str:
+    extra = {"endpoint_url": store.endpoint_url, "region_name": "us-east-1"}
+    return json.dumps({"conn_type": "aws", "login": store.access_key, "password": store.secret_key, "extra": extra})
+
+
+LOGGING = {
+    "AIRFLOW__LOGGING__REMOTE_LOGGING": "True",
+    "AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER": "s3://airflow-logs/logs",
+    "AIRFLOW__LOGGING__REMOTE_LOG_CONN_ID": "aws_conn",
+}
+
+
+def template() -> dict[str, Any]:
+    """A worker's pod, as the chart makes it of helm/custom_values.yaml, with DAGs from a config map instead of git."""
+    chosen = yaml.safe_load((ROOT / "helm" / "custom_values.yaml").read_text())
+    secret = {"secretKeyRef": {"name": "airflow-connections", "key": "aws_conn"}}
+    plain = {**LOGGING, "AIRFLOW__CORE__EXECUTOR": "KubernetesExecutor"}
+    container = {
+        "name": "base",
+        "image": IMAGE,
+        "imagePullPolicy": "IfNotPresent",
+        "env": [
+            *({"name": key, "value": value} for key, value in plain.items()),
+            {"name": "AIRFLOW_CONN_AWS_CONN", "valueFrom": secret},
+        ],
+        "resources": chosen["workers"]["kubernetes"]["resources"],
+        "securityContext": chosen["securityContexts"]["containers"],
+        "volumeMounts": [{"name": "dags", "mountPath": "/opt/airflow/dags"}],
+    }
+    spec = {
+        "serviceAccountName": "airflow-worker",
+        "restartPolicy": "Never",
+        "securityContext": chosen["securityContexts"]["pod"],
+        "containers": [container],
+        "volumes": [{"name": "dags", "configMap": {"name": "dags"}}],
+    }
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"labels": {"tier": "airflow"}}, "spec": spec}
+
+
+@pytest.fixture(scope="module")
+def airflow(
+    core: Any, namespace: str, logs: ObjectStore, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Airflow]:
+    home = tmp_path_factory.mktemp("airflow")
+    body = {"metadata": {"name": "dags"}, "data": {file.name: file.read_text() for file in DAGS}}
+    core.create_namespaced_config_map(namespace, body)
+    (home / "dags").mkdir()
+    for name, text in body["data"].items():
+        (home / "dags" / name).write_text(text)
+    (home / "worker.yaml").write_text(yaml.safe_dump(template()))
+    repository, _, tag = IMAGE.rpartition(":")
+    found = Airflow(
+        home,
+        home / "dags",
+        {
+            **LOGGING,
+            "AIRFLOW__API__HOST": "0.0.0.0",
+            "AIRFLOW__CORE__EXECUTOR": "KubernetesExecutor",
+            "AIRFLOW__KUBERNETES_EXECUTOR__NAMESPACE": namespace,
+            "AIRFLOW__KUBERNETES_EXECUTOR__POD_TEMPLATE_FILE": str(home / "worker.yaml"),
+            "AIRFLOW__KUBERNETES_EXECUTOR__WORKER_CONTAINER_REPOSITORY": repository,
+            "AIRFLOW__KUBERNETES_EXECUTOR__WORKER_CONTAINER_TAG": tag,
+            "AIRFLOW__KUBERNETES_EXECUTOR__WORKER_PODS_CREATION_BATCH_SIZE": "16",
+            "AIRFLOW__KUBERNETES_EXECUTOR__IN_CLUSTER": "False",
+            "AIRFLOW__KUBERNETES_EXECUTOR__CONFIG_FILE": str(kubeconfig(core, namespace, home)),
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
+            "AIRFLOW_CONN_AWS_CONN": connection(logs),
+        },
+    )
+    found.environ["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] = (
+        found.url.replace("127.0.0.1", services.own_address(core)) + "/execution/"
+    )
+    try:
+        found.start()
+        yield found
+    finally:
+        found.stop()
+
+
+def kubeconfig(core: Any, namespace: str, home: Path) -> Path:
+    """Of the scheduler's account, which has its Role of k8s/base and nothing else."""
+    token = core.create_namespaced_service_account_token("airflow-scheduler", namespace, {"spec": {"audiences": []}})
+    config = yaml.safe_load(Path(os.environ["KUBECONFIG"]).read_text())
+    for user in config["users"]:
+        user["user"] = {"token": token.status.token}
+    file = home / "kubeconfig"
+    file.write_text(yaml.safe_dump(config))
+    return file
+
+
+class Pods:
+    """Collects the workers that there were."""
+
+    def __init__(self, core: Any, namespace: str) -> None:
+        self.seen: dict[str, Any] = {}
+        self._core, self._namespace = core, namespace
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> Pods:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self._thread.join(10)
+
+    def now(self) -> list[Any]:
+        found: list[Any] = self._core.list_namespaced_pod(self._namespace, label_selector="airflow-worker").items
+        return found
+
+    def _look(self) -> None:
+        while not self._is_over.wait(0.3):
+            self.seen |= {pod.metadata.labels["task_id"]: pod for pod in self.now()}
+
+
+def test_a_run_whose_logs_are_read_back_from_s3(airflow: Airflow, core: Any, namespace: str, logs: ObjectStore) -> None:
+    api = Api(airflow.url)
+    assert soon(lambda: api.ask("/api/v2/dags")["total_entries"] == len(DAGS), 60)
+    with Pods(core, namespace) as pods:
+        run = api.trigger("titanic_report")
+        assert run.wait(300) == "success", [run.log(task["task_id"]) for task in run.tasks()]
+        assert set(pods.seen) == {task["task_id"] for task in run.tasks()}
+        assert {pod.spec.service_account_name for pod in pods.seen.values()} == {"airflow-worker"}
+        # Nothing of it stays on a disk of ours; its pods go, and the log is in S3.
+        assert soon(lambda: not pods.now(), 30)
+    assert not list(airflow.home.glob("logs/dag_id=*"))
+    assert "342 passengers survived, by sex: {'female': 233, 'male': 109}" in run.log("say")
+
+
+def test_a_task_s_own_size(airflow: Airflow, core: Any, namespace: str) -> None:
+    api = Api(airflow.url)
+    with Pods(core, namespace) as pods:
+        run = api.trigger("sized")
+        assert run.wait(200) == "success", run.log("tell")
+    (container,) = pods.seen["tell"].spec.containers
+    assert container.resources.requests == {"cpu": "150m", "memory": "700Mi"}
+    value = api.ask(f"{run.path}/taskInstances/tell/xcomEntries/return_value?deserialize=true")["value"]
+    assert int(value) == 700 * 1024 * 1024
