@@ -62,11 +62,15 @@ LOGGING = {
 }
 
 
-def template() -> dict[str, Any]:
+def template(execution_api: str) -> dict[str, Any]:
     """A worker's pod, as the chart makes it of helm/custom_values.yaml, with DAGs from a config map instead of git."""
     chosen = yaml.safe_load((ROOT / "helm" / "custom_values.yaml").read_text())
     secret = {"secretKeyRef": {"name": "airflow-connections", "key": "aws_conn"}}
-    plain = {**LOGGING, "AIRFLOW__CORE__EXECUTOR": "KubernetesExecutor"}
+    plain = {
+        **LOGGING,
+        "AIRFLOW__CORE__EXECUTOR": "KubernetesExecutor",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": execution_api,
+    }
     container = {
         "name": "base",
         "image": IMAGE,
@@ -99,7 +103,6 @@ def airflow(
     (home / "dags").mkdir()
     for name, text in body["data"].items():
         (home / "dags" / name).write_text(text)
-    (home / "worker.yaml").write_text(yaml.safe_dump(template()))
     repository, _, tag = IMAGE.rpartition(":")
     found = Airflow(
         home,
@@ -119,9 +122,8 @@ def airflow(
             "AIRFLOW_CONN_AWS_CONN": connection(logs),
         },
     )
-    found.environ["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] = (
-        found.url.replace("127.0.0.1", services.own_address(core)) + "/execution/"
-    )
+    execution_api = found.url.replace("127.0.0.1", services.own_address(core)) + "/execution/"
+    (home / "worker.yaml").write_text(yaml.safe_dump(template(execution_api)))
     try:
         found.start()
         yield found
