@@ -195,19 +195,21 @@ def test_cancelling_ends_java_and_python_workers(bench: Bench, tmp_path: Path) -
 
 
 def test_an_exception_in_the_caller_ends_a_driver_that_nobody_listens_to(bench: Bench, tmp_path: Path) -> None:
+    began = 0.0
+
     def interrupt(line: str) -> None:
+        nonlocal began
         if (tmp_path / "talking").exists() and line.startswith("xxx"):
+            began = time.monotonic()
             raise TimeoutError("the task's time is over")
 
     bench.on_line = interrupt
     runtime = bench.runtime(grace=30)
-    began = time.monotonic()
 
     def follow() -> None:
-        nonlocal began
         with submitted(runtime, probe("chatter", str(tmp_path))) as handle:
             for _ in runtime.observe(handle):
-                began = time.monotonic()
+                pass
 
     with pytest.raises(TimeoutError):
         follow()
