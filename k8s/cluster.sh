@@ -9,9 +9,13 @@ COMMAND=${1:-} PROVIDER=${2:-current}
 CLUSTER_NAME=${CLUSTER_NAME:-bigdata}
 COMPONENTS=${COMPONENTS:-spark-operator strimzi flink-operator airflow} # and monitoring
 WAIT=${WAIT:-10m}
-case $PROVIDER in eks) OVERLAY=${OVERLAY:-eks} ;; *) OVERLAY=${OVERLAY:-local} ;; esac
 
 . k8s/steps/common.sh
+case $PROVIDER in
+  kind | minikube | current) OVERLAY=${OVERLAY:-local} ;;
+  eks) OVERLAY=${OVERLAY:-eks} ;;
+  *) fail "unknown provider $PROVIDER: kind, minikube, eks or current" ;;
+esac
 . k8s/steps/provider.sh
 . k8s/steps/secrets.sh
 . k8s/steps/charts.sh
@@ -40,24 +44,58 @@ up() {
   if has airflow; then install_airflow; show_login; fi
 }
 
-down() {
-  if provider_down; then return; fi
+# What the operators look after, while they are there to take their finalizers off: first what makes others of them
+# (schedules, blue-green deployments) or needs others to go (savepoints, session jobs, connectors, topics).
+KINDS="scheduledsparkapplications.sparkoperator.k8s.io sparkapplications.sparkoperator.k8s.io
+  sparkconnects.sparkoperator.k8s.io flinkstatesnapshots.flink.apache.org flinkbluegreendeployments.flink.apache.org
+  flinksessionjobs.flink.apache.org flinkdeployments.flink.apache.org kafkaconnectors.kafka.strimzi.io
+  kafkaconnects.kafka.strimzi.io kafkamirrormaker2s.kafka.strimzi.io kafkabridges.kafka.strimzi.io
+  kafkarebalances.kafka.strimzi.io kafkausers.kafka.strimzi.io kafkatopics.kafka.strimzi.io kafkas.kafka.strimzi.io
+  kafkanodepools.kafka.strimzi.io"
+
+remove_airflow() {
+  uninstall airflow airflow
+  # Its workers are no chart's. Told to end, they stop the jobs that they wait for.
+  kubectl --namespace airflow delete pods --selector kubernetes_executor=True --wait --timeout "$WAIT"
+}
+
+remove_all() {
+  remove_airflow # before the rest, or it would make that anew
   step "What the operators look after"
-  for kind in sparkapplications.sparkoperator.k8s.io scheduledsparkapplications.sparkoperator.k8s.io \
-    flinkdeployments.flink.apache.org kafkatopics.kafka.strimzi.io kafkas.kafka.strimzi.io kafkanodepools.kafka.strimzi.io; do
+  local kind
+  for kind in $KINDS; do
     if kubectl get crd "$kind" >/dev/null 2>&1; then
       kubectl --namespace bigdata delete "$kind" --all --wait --timeout "$WAIT"
     fi
   done
-  uninstall airflow airflow
+  kubectl --namespace bigdata wait pods --selector strimzi.io/cluster --for=delete --timeout "$WAIT"
   uninstall strimzi strimzi
   uninstall flink-operator flink-operator
   uninstall spark-operator spark-operator
+  if kubectl get crd podmonitors.monitoring.coreos.com >/dev/null 2>&1; then
+    kubectl delete -k k8s/monitoring --ignore-not-found
+  fi
   uninstall monitoring monitoring
-  if ask "Delete the namespaces airflow and bigdata with their data: Airflow's database, objects in S3, topics, passwords?"; then
-    kubectl delete -k k8s/base --ignore-not-found --wait --timeout "$WAIT"
+  step "Namespaces"
+  kubectl delete -k k8s/base --ignore-not-found --wait --timeout "$WAIT"
+}
+
+down() {
+  local command
+  command=$(provider_command)
+  if [ -n "$command" ]; then
+    ask "Delete the cluster with all its data ($command)?" || { echo "The cluster stays as it is."; return 0; }
+    if [ "$PROVIDER" = eks ]; then # or the disks and the load balancer would outlive it
+      eksctl utils write-kubeconfig --config-file "$EKS"
+      remove_all
+      kubectl wait pv --all --for=delete --timeout "$WAIT" || echo "Some disks stay, see above."
+    fi
+    $command
+  elif ask "Delete the namespaces airflow and bigdata with their data: Airflow's database, objects in S3, topics, passwords?"; then
+    remove_all
   else
-    echo "The namespaces airflow and bigdata stay as they are."
+    remove_airflow
+    echo "The namespaces airflow and bigdata stay as they are, with the operators that look after what is in them."
   fi
 }
 

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # The charts, at the versions that were tried. Sourced. With CHART_<NAME> set to a folder or an archive, that is installed.
 
 # install RELEASE NAMESPACE OWN-CHART "ARGUMENTS THAT NAME THE CHART" [HELM ARGUMENTS]...
@@ -43,6 +44,14 @@ install_monitoring() {
   install monitoring monitoring "${CHART_MONITORING:-}" \
     "kube-prometheus-stack --repo https://prometheus-community.github.io/helm-charts --version 88.3.0" \
     --values helm/kube-prometheus-stack.yaml
+  kubectl apply --server-side -k k8s/monitoring
+}
+
+install_autoscaler() {
+  install cluster-autoscaler kube-system "${CHART_AUTOSCALER:-}" \
+    "cluster-autoscaler --repo https://kubernetes.github.io/autoscaler --version 9.59.0" \
+    --values k8s/providers/eks-autoscaler.yaml \
+    --set-string "autoDiscovery.clusterName=$(of_eks name)" --set-string "awsRegion=$(of_eks region)"
 }
 
 install_airflow() {

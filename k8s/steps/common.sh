@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Words of the steps. Sourced.
 step() { printf '\n▶ %s\n' "$*"; }
 fail() { echo "$*" >&2; exit 1; }

@@ -1,11 +1,15 @@
+# shellcheck shell=bash
 # Where the cluster comes from. Sourced.
+
+EKS=k8s/providers/eks.yaml
+of_eks() { sed -n "s/^  $1: *\([^ #]*\).*/\1/p" "$EKS"; } # of its metadata: name, region
 
 provider_up() {
   step "Cluster: $PROVIDER"
   case $PROVIDER in
     kind)
       need kind "https://kind.sigs.k8s.io"
-      kind get clusters 2>/dev/null | grep -qx "$CLUSTER_NAME" \
+      kind get clusters 2>/dev/null | grep -x "$CLUSTER_NAME" >/dev/null \
         || kind create cluster --name "$CLUSTER_NAME" --config k8s/providers/kind.yaml --wait 5m
       kubectl config use-context "kind-$CLUSTER_NAME"
       ;;
@@ -16,15 +20,15 @@ provider_up() {
       ;;
     eks)
       need eksctl "https://eksctl.io"
-      eksctl get cluster --config-file k8s/providers/eks.yaml >/dev/null 2>&1 \
-        || eksctl create cluster --config-file k8s/providers/eks.yaml
-      eksctl utils write-kubeconfig --config-file k8s/providers/eks.yaml
+      eksctl get cluster --config-file "$EKS" >/dev/null 2>&1 || eksctl create cluster --config-file "$EKS"
+      eksctl utils write-kubeconfig --config-file "$EKS"
+      AWS_REGION=${AWS_REGION:-$(of_eks region)}
       ;;
     current) ;;
-    *) fail "unknown provider $PROVIDER: kind, minikube, eks or current" ;;
   esac
   echo "context: $(kubectl config current-context)"
   kubectl get nodes
+  if [ "$PROVIDER" = eks ]; then install_autoscaler; fi
 }
 
 # The images of docker/, into a cluster that can take them from this machine; elsewhere IMAGE_REGISTRY has them.
@@ -44,19 +48,11 @@ provider_images() {
   done
 }
 
-# Whether the whole cluster is gone, or stays because somebody said no; false where it is not ours.
-provider_down() {
-  local command
+# How a cluster that we made is deleted; nothing where it is not ours.
+provider_command() {
   case $PROVIDER in
-    kind) command="kind delete cluster --name $CLUSTER_NAME" ;;
-    minikube) command="minikube delete --profile $CLUSTER_NAME" ;;
-    eks) command="eksctl delete cluster --config-file k8s/providers/eks.yaml --wait --disable-nodegroup-eviction" ;;
-    current) return 1 ;;
-    *) fail "unknown provider $PROVIDER: kind, minikube, eks or current" ;;
+    kind) echo "kind delete cluster --name $CLUSTER_NAME" ;;
+    minikube) echo "minikube delete --profile $CLUSTER_NAME" ;;
+    eks) echo "eksctl delete cluster --config-file $EKS --wait --disable-nodegroup-eviction" ;;
   esac
-  if ask "Delete the cluster with all its data ($command)?"; then
-    $command || fail "The cluster is not deleted."
-  else
-    echo "The cluster stays as it is."
-  fi
 }

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Passwords and keys, made once and kept: a Secret that exists stays as it is. Sourced.
 
 random() { head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '\n'; }
