@@ -149,3 +149,10 @@ def test_what_the_eks_steps_read_from_the_cluster_s_file(platform: Platform) -> 
     said = platform.source("of_eks name; of_eks region")
     metadata = yaml.safe_load((ROOT / "k8s" / "providers" / "eks.yaml").read_text())["metadata"]
     assert said.split() == [metadata["name"], metadata["region"]]
+
+
+@pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck is not installed")
+def test_shellcheck() -> None:
+    scripts = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "k8s").rglob("*.sh"))]
+    done = subprocess.run(["shellcheck", "-x", *scripts], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert not done.returncode, done.stdout
