@@ -6,9 +6,10 @@ install() {
   local release=$1 namespace=$2 own=$3 named=$4 state
   shift 4
   step "Chart $release"
-  state=$(helm --namespace "$namespace" status "$release" --output json 2>/dev/null | sed -n 's/.*"status":"\([a-z-]*\)".*/\1/p')
+  state=$({ helm --namespace "$namespace" status "$release" --output json 2>/dev/null || true; } \
+    | sed -n 's/.*"status":"\([a-z-]*\)".*/\1/p')
   case $state in # what a helm that was killed has left would refuse everything
-    pending-install) helm --namespace "$namespace" uninstall "$release" --wait ;;
+    pending-install | uninstalling) helm --namespace "$namespace" uninstall "$release" --wait ;;
     pending-*) helm --namespace "$namespace" rollback "$release" --wait ;;
   esac
   # shellcheck disable=SC2086

@@ -15,9 +15,11 @@ ROOT = Path(__file__).parents[2]
 # A cluster that has every kind and every chart, and no Secret but $THERE.
 TOOL = """#!/usr/bin/env bash
 printf '%s\\n' "${0##*/} $*" >>"$CALLS"
-case "$*" in
+case "${0##*/} $*" in
+  *" get secret "*" --output "*) echo eA== ;;
   *" get secret "*) [ "${*: -1}" = "${THERE:-}" ] ;;
   *"create -f -"*) cat >>"$CALLS.stdin" ;;
+  helm*" status "*) [ "${STATE:-}" = none ] && exit 1; echo "{\\"info\\":{\\"status\\":\\"${STATE:-deployed}\\"}}" ;;
 esac
 """
 KINDS = Path(__file__).parents[3] / "shared" / "crds"
@@ -68,6 +70,22 @@ def first(calls: list[str], text: str) -> int:
 def deleted(calls: list[str]) -> list[str]:
     """The kinds that are deleted whole, in their order."""
     return [call.split()[4].partition(".")[0] for call in calls if " --all --wait" in call]
+
+
+def test_up_has_what_each_step_needs(platform: Platform) -> None:
+    components = "spark-operator strimzi flink-operator monitoring airflow"
+    calls = platform.run("up", COMPONENTS=components, GIT_REPO="https://example.org/dags.git", STATE="none")
+    charts = ("monitoring", "spark-operator", "flink-operator", "strimzi")
+    base = first(calls, "-k k8s/base")  # the namespaces that the operators watch
+    assert base < first(calls, "create -f -") < min(first(calls, f"upgrade --install {chart}") for chart in charts)
+    steps = (
+        *("upgrade --install monitoring", "-k k8s/monitoring", "upgrade --install strimzi", "-k k8s/overlays/local"),
+        *("-k k8s/overlays/local/kafka", "wait kafka/kafka", "upgrade --install airflow"),
+        "wait job/airflow-create-user",
+    )
+    found = [first(calls, text) for text in steps]
+    assert found == sorted(found)
+    assert "http://localhost:8080" in platform.said
 
 
 def test_down_lets_each_operator_finish_what_it_looks_after(platform: Platform) -> None:
@@ -130,6 +148,24 @@ def test_monitors_come_with_monitoring_alone(platform: Platform, components: str
     assert len(applied) == ("monitoring" in components)
     if applied:  # whose kind the chart brings
         assert first(calls, "upgrade --install monitoring") < calls.index(applied[0])
+
+
+@pytest.mark.parametrize(
+    ("state", "first_of_all"),
+    [
+        ("none", None),
+        ("deployed", None),
+        ("failed", None),  # helm goes on from there
+        ("pending-install", "uninstall"),
+        ("uninstalling", "uninstall"),
+        ("pending-upgrade", "rollback"),
+    ],
+)
+def test_what_a_helm_that_was_killed_has_left(platform: Platform, state: str, first_of_all: str | None) -> None:
+    platform.source("install_strimzi", STATE=state, WAIT="1m")
+    calls = [call.split()[3:5] for call in platform.calls.read_text().splitlines() if call.startswith("helm")]
+    assert calls[0] == ["status", "strimzi"]
+    assert [call[0] for call in calls[1:-1]] == ([first_of_all] if first_of_all else [])
 
 
 @pytest.mark.parametrize("overlay", ["local", "eks"])
