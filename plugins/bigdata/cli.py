@@ -181,7 +181,7 @@ def _ui(_: argparse.Namespace) -> int:
     for file, problem in wait_for_dags(airflow.url, who, chosen.project_dir / "dags", airflow.since).items():
         print(f"dags/{file}: {problem}")
     print(f"""
-Airflow        {found["airflow"].url}   user {who.user}, password {who.password}
+Airflow        {airflow.url}   user {who.user}, password {who.password}
 Spark history  {found["history"].url}
 Stop all       make down""")
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,12 @@ from typing import Any
 import yaml
 
 K8S = Path(__file__).parents[2] / "k8s"
+
+
+def names() -> dict[str, str]:
+    """Namespaces that nobody else has, by those in the manifests."""
+    suffix = uuid.uuid4().hex[:8]
+    return {name: f"{name}-{suffix}" for name in ("airflow", "bigdata")}
 
 
 def build(folder: str, namespaces: Mapping[str, str]) -> str:

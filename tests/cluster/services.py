@@ -24,7 +24,7 @@ from bigdata.local.ports import free_port
 from bigdata.settings import Settings
 from bigdata.storage.objects import ObjectStore
 
-from .conftest import soon
+from ..waiting import soon
 from .operated import IMAGE, NAMESPACE
 
 SERVER = """
@@ -81,6 +81,12 @@ def _answers(host: str, port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def connection(store: ObjectStore) -> dict[str, Any]:
+    """Airflow's connection to it."""
+    extra = {"endpoint_url": store.endpoint_url, "region_name": "us-east-1"}
+    return {"conn_type": "aws", "login": store.access_key, "password": store.secret_key, "extra": extra}
 
 
 @contextmanager

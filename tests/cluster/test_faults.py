@@ -16,8 +16,8 @@ import pytest
 from bigdata.spark.naming import OURS
 
 from ..airflow_api import Api, Run
-from .airflow import Airflow
-from .conftest import soon
+from ..airflow_parts import Airflow
+from ..waiting import soon
 from .dags.faults import LONG
 from .line import Line
 from .operated import NAMESPACE, Bench, application

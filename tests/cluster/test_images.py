@@ -19,8 +19,9 @@ from bigdata.spark.native.runtime import NativeSettings
 from bigdata.spark.packages import HADOOP_VERSION
 from bigdata.spark.runtime import State
 
+from ..waiting import soon
 from . import operated
-from .conftest import Bench, left, soon
+from .conftest import Bench, left
 from .restricted import namespace, output
 
 pytestmark = pytest.mark.cluster

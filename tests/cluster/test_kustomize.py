@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from . import kustomized
 
@@ -19,8 +19,7 @@ CRDS = Path(__file__).parents[3] / "shared" / "crds" / "strimzi"
 @pytest.fixture(scope="module")
 def names(api_client: Any, core: Any) -> Iterator[dict[str, str]]:
     """Namespaces that exist, so that a dry run has where to look."""
-    suffix = uuid.uuid4().hex[:8]
-    found = {"airflow": f"airflow-{suffix}", "bigdata": f"bigdata-{suffix}"}
+    found = kustomized.names()
     for name in found.values():
         core.create_namespace({"metadata": {"name": name}})
     yield found
@@ -55,14 +54,12 @@ def test_an_overlay(names: dict[str, str], overlay: str) -> None:
 def test_kafka(names: dict[str, str], strimzi: None, overlay: str) -> None:
     manifests = kustomized.build(f"overlays/{overlay}/kafka", names)
     with kustomized.applied(manifests):
-        # A second time nothing changes: what the server has is what is written here.
+        # And again, as a run after a failure does.
         assert {line.rpartition(" ")[2] for line in kustomized.apply(manifests)} == {"serverside-applied"}
 
 
 @pytest.mark.parametrize("pod", ["airflow-postgres", "s3"])
 def test_the_trial_s_own_pods_pass_the_restricted_profile(names: dict[str, str], core: Any, pod: str) -> None:
-    import yaml
-
     (found,) = [
         item
         for item in yaml.safe_load_all(kustomized.build("overlays/local", names))

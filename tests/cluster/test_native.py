@@ -24,7 +24,8 @@ from bigdata.spark.naming import TaskTry
 from bigdata.spark.native.runtime import NativeRuntime, NativeSettings
 from bigdata.spark.runtime import Phase, State, run
 
-from .conftest import Bench, bind, left, soon
+from ..waiting import soon
+from .conftest import Bench, bind, left
 from .operated import IMAGE
 
 pytestmark = pytest.mark.cluster

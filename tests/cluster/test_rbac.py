@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -59,8 +58,7 @@ ALLOWED: dict[tuple[str, str, str], tuple[str, ...]] = {
 
 @pytest.fixture(scope="module")
 def namespaces(api_client: Any) -> Iterator[dict[str, str]]:
-    suffix = uuid.uuid4().hex[:8]
-    names = {"airflow": f"airflow-{suffix}", "bigdata": f"bigdata-{suffix}"}
+    names = kustomized.names()
     with kustomized.applied(kustomized.build("base", names)):
         yield names | {"kube-system": "kube-system"}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ..airflow_api import Api
-from .airflow import Airflow
-from .conftest import soon
+from ..airflow_parts import Airflow
+from ..waiting import soon
 from .witness import Witness
 
 pytestmark = pytest.mark.cluster

@@ -116,15 +116,15 @@ def wait_for_dags(
             if _is_new(error, since)
         }
         now = time.monotonic()
-        if missing := awaited - listed - set(errors):
-            if awaited - missing != read:
-                read, news = awaited - missing, now
-            if not (read and now - news > quiet) and now - started < timeout:
-                time.sleep(1)
-                continue
-            if not read:
-                raise StackError("airflow", f"lists no DAGs after {timeout:.0f} s", "see: bigdata local logs airflow")
-        return dict(sorted((errors | dict.fromkeys(missing, "no DAG found in it")).items()))
+        missing = awaited - listed - set(errors)
+        if awaited - missing != read:
+            read, news = awaited - missing, now
+        if not missing or (read and now - news > quiet) or now - started >= timeout:
+            break
+        time.sleep(1)
+    if missing and not read:
+        raise StackError("airflow", f"lists no DAGs after {timeout:.0f} s", "see: bigdata local logs airflow")
+    return dict(sorted((errors | dict.fromkeys(missing, "no DAG found in it")).items()))
 
 
 def _is_new(item: dict[str, Any], since: float) -> bool:

@@ -65,7 +65,7 @@ async def succeed(
         if line and not await _show_log(cluster, application, seen, line):
             return None
         if not is_deferred(application):
-            marked = await _patch(cluster, application, SEEN)
+            marked = await mark(cluster, application, SEEN)
         version = str(marked["metadata"]["resourceVersion"])
     except Exception as error:  # of the connection, too: the job has succeeded, and that must not be lost here
         log.warning("%s: %s; a worker goes on", type(error).__name__, error)
@@ -86,12 +86,16 @@ async def succeed(
 async def hand_over(cluster: Cluster, application: Object) -> None:
     """Let a later try have a success that is left to a worker, should that worker die."""
     try:
-        await _patch(cluster, application, NOT_DEFERRED)
+        await mark(cluster, application, NOT_DEFERRED)
     except Exception as error:  # the job would be run again then
         log.info("%s is still marked as deferred: %s", application["metadata"]["name"], error)
 
 
-async def _patch(cluster: Cluster, application: Object, change: Object) -> Object:
+async def mark(cluster: Cluster, application: Object, change: Object) -> Object:
+    """Change an application's marks, such as ``DEFERRED``; gives it as it is then.
+
+    :raises ClusterError: there is none, or the server refuses, or does not answer.
+    """
     from bigdata.spark.kubernetes.runtime import SPARK_APPLICATION
 
     metadata = application["metadata"]

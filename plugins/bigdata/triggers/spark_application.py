@@ -19,7 +19,7 @@ from bigdata.errors import ClusterError
 from bigdata.kubernetes.resources import Object
 from bigdata.spark.kubernetes import states
 from bigdata.spark.kubernetes.durations import Durations
-from bigdata.spark.kubernetes.tries import is_deferred
+from bigdata.spark.kubernetes.tries import DEFERRED, is_deferred
 from bigdata.triggers.clusters import Cluster, shared_watch
 
 log = logging.getLogger(__name__)
@@ -198,17 +198,15 @@ class SparkApplicationTrigger(BaseTrigger):
 
     async def _mark(self, found: Object) -> None:
         """Tell later tries that this one has come as far as here; what a kill leaves is theirs all the same."""
-        from bigdata.kubernetes.asynchronous import AsyncResources
-        from bigdata.spark.kubernetes.runtime import SPARK_APPLICATION
-        from bigdata.spark.kubernetes.tries import DEFERRED
+        from bigdata.triggers import ending
 
         has_ended = states.phase(states.raw_state(found)).is_terminal
         if self.keep_on_kill or self._is_marked or is_deferred(found) or has_ended or not states.may_be_changed(found):
             return
         self._is_marked = True
         try:
-            async with asyncio.timeout(_MARK_SECONDS), Cluster(**self.cluster).connect() as client:
-                await AsyncResources(client, SPARK_APPLICATION, self._namespace).patch(self._name, DEFERRED)
+            async with asyncio.timeout(_MARK_SECONDS):
+                await ending.mark(Cluster(**self.cluster), found, DEFERRED)
         except Exception as error:  # a later try goes on with the application then
             log.info("%s/%s is not marked as deferred: %s", self._namespace, self._name, error)
 

@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,18 +23,12 @@ from bigdata.spark.manifest.loading import load
 from bigdata.spark.runtime import Phase, submitted
 from bigdata.spark.submit import guard
 
+from ...waiting import soon
 from .conftest import JOBS, SECRET, Bench, probe
 
 pytestmark = pytest.mark.integration
 
 PI = Path(__file__).parents[3] / "spark_jobs" / "spark_pi.yaml"
-
-
-def soon(condition: Callable[[], Any], seconds: float = 240.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return bool(condition())
 
 
 def running(bench: Bench) -> list[psutil.Process]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -20,22 +21,32 @@ OBJECT = {"metadata": {"name": "it", "uid": "1", "resourceVersion": "5", "manage
 
 
 class Server:
-    """Lists one object, and answers to a watch as the test says."""
+    """Lists one object, answers to the first watches as the test says, and is silent in the next."""
 
     watch: SharedWatch
 
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
+    def __init__(self, answer: Answer, watches: int) -> None:
+        self._answer, self.answered = answer, watches
         self.tokens: list[str] = []
-        self.lists = self.watches = 0
+        self.times: list[float] = []
+        self.lists = 0
+
+    @property
+    def watches(self) -> int:
+        return len(self.times)
+
+    @property
+    def gaps(self) -> list[float]:
+        """Seconds from each watch to the next."""
+        return [after - before for before, after in itertools.pairwise(self.times)]
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.tokens.append(request.headers["authorization"])
         if "watch" not in request.query:
             self.lists += 1
             return web.json_response({"metadata": {"resourceVersion": "7"}, "items": [OBJECT]})
-        self.watches += 1
-        return await self._answer(self, request)
+        self.times.append(asyncio.get_running_loop().time())
+        return await (self._answer if self.watches <= self.answered else be_silent)(self, request)
 
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[list[Any]]:
@@ -75,13 +86,14 @@ class Server:
             await runner.cleanup()
 
 
-def after(seconds: float, answer: Answer) -> tuple[Server, list[Any]]:
-    """The server and what a waiter was given, after some seconds."""
+def after(watches: int, answer: Answer) -> tuple[Server, list[Any]]:
+    """The server and what a waiter was given, after so many watches have been answered."""
 
     async def scenario() -> tuple[Server, list[Any]]:
-        server = Server(answer)
-        async with server.watched() as seen:
-            await asyncio.sleep(seconds)
+        server = Server(answer, watches)
+        async with asyncio.timeout(60), server.watched() as seen:
+            while server.watches <= watches:
+                await asyncio.sleep(0.01)
             return server, list(seen)
 
     return asyncio.run(scenario())
@@ -93,6 +105,12 @@ async def events(request: web.Request, *found: dict[str, Any]) -> web.StreamResp
     await response.prepare(request)
     for item in found:
         await response.write(json.dumps(item).encode() + b"\n")
+    return response
+
+
+async def be_silent(server: Server, request: web.Request) -> web.StreamResponse:
+    response = await events(request)
+    await asyncio.sleep(60)
     return response
 
 
@@ -116,39 +134,33 @@ async def change(server: Server, request: web.Request) -> web.StreamResponse:
 
 @pytest.mark.parametrize("answer", [refuse, end_at_once, expire])
 def test_pauses_grow_while_watches_bring_nothing(answer: Answer) -> None:
-    server, seen = after(2.5, answer)
-    # At 0, 0.2, 0.6, 1.4 s; the next would be at 3.
-    assert 3 <= server.watches <= 4
+    server, seen = after(3, answer)
+    assert [gap >= pause for gap, pause in zip(server.gaps, (0.2, 0.4, 0.8), strict=True)] == [True] * 3
     assert server.lists == (server.watches if answer is expire else 1)
     assert [found["metadata"]["resourceVersion"] for found in seen] == ["5"]
 
 
 def test_pauses_stay_short_while_watches_bring_something() -> None:
-    server, seen = after(2.5, change)
-    assert server.watches >= 6  # with pauses that double there would be four
+    server, seen = after(7, change)
+    assert max(server.gaps) < 6  # with pauses that double it would be 12.8
     assert server.lists == 1
-    assert seen[-1]["metadata"]["resourceVersion"] == str(10 + server.watches)
+    assert seen[-1]["metadata"]["resourceVersion"] == "17"
 
 
 def test_each_watch_has_new_credentials_and_managed_fields_are_not_kept() -> None:
-    server, seen = after(1.0, change)
+    server, seen = after(3, change)
     assert server.tokens[:2] == ["token-1", "token-1"]  # the list, and the watch from it
     assert server.tokens[2:] == [f"token-{number}" for number in range(2, server.watches + 1)]
     assert all("managedFields" not in found["metadata"] for found in seen)
 
 
 def test_a_silent_connection_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def be_silent(server: Server, request: web.Request) -> web.StreamResponse:
-        if server.watches > 1:
-            return await change(server, request)
-        response = await events(request)
-        await asyncio.sleep(60)
-        return response
+    async def answer(server: Server, request: web.Request) -> web.StreamResponse:
+        return await (be_silent if server.watches == 1 else change)(server, request)
 
     monkeypatch.setattr(shared_watch, "_SILENCE_SECONDS", 0.5)
-    server, seen = after(2.0, be_silent)
-    assert server.watches >= 2
-    assert seen[-1]["metadata"]["resourceVersion"] != "5"
+    _, seen = after(2, answer)
+    assert seen[-1]["metadata"]["resourceVersion"] == "12"
 
 
 BROKEN = {
@@ -167,9 +179,8 @@ def test_an_answer_that_is_no_event_is_asked_for_again(broken: str) -> None:
     async def answer(server: Server, request: web.Request) -> web.StreamResponse:
         return web.Response(status=status, body=body) if server.watches < 3 else await change(server, request)
 
-    server, seen = after(2.0, answer)
-    assert server.watches > 3
-    assert seen[-1]["metadata"]["resourceVersion"] == str(10 + server.watches)
+    _, seen = after(3, answer)
+    assert seen[-1]["metadata"]["resourceVersion"] == "13"
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -179,14 +190,14 @@ def test_a_refusal_that_passes_is_waited_for(status: int) -> None:
         refusal = {"type": "ERROR", "object": body}
         return await (events(request, refusal) if server.watches < 3 else change(server, request))
 
-    server, seen = after(2.0, answer)
-    assert seen[-1]["metadata"]["resourceVersion"] == str(10 + server.watches)
+    _, seen = after(3, answer)
+    assert seen[-1]["metadata"]["resourceVersion"] == "13"
 
 
 def test_credentials_that_cannot_be_read_for_a_moment_are_waited_for() -> None:
     async def scenario() -> list[Any]:
-        server, failures = Server(change), iter([OSError("no such file"), ValueError("half a file")])
-        async with server.watched() as seen:
+        server, failures = Server(change, 3), iter([OSError("no such file"), ValueError("half a file")])
+        async with asyncio.timeout(60), server.watched() as seen:
             connect = server.watch._connect
 
             @asynccontextmanager
@@ -197,10 +208,11 @@ def test_credentials_that_cannot_be_read_for_a_moment_are_waited_for() -> None:
                     yield client
 
             server.watch._connect = flaky
-            await asyncio.sleep(2.0)
+            while server.watches <= server.answered:
+                await asyncio.sleep(0.01)
             return list(seen)
 
-    assert len(asyncio.run(scenario())) > 2
+    assert asyncio.run(scenario())[-1]["metadata"]["resourceVersion"] == "13"
 
 
 def test_what_lasts_is_raised_in_every_waiter() -> None:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-_DRIVER_POD = "spark.kubernetes.driver.pod.name"
+# In sparkConf: the name of the driver's pod.
+DRIVER_POD = "spark.kubernetes.driver.pod.name"
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Application:
     def driver_pod(self) -> str:
         """The name that the driver's pod will have on a cluster."""
         spec = self.spec
-        given = (spec.get("driver") or {}).get("podName") or (spec.get("sparkConf") or {}).get(_DRIVER_POD)
+        given = (spec.get("driver") or {}).get("podName") or (spec.get("sparkConf") or {}).get(DRIVER_POD)
         return str(given or f"{self.name}-driver")
 
     def to_dict(self) -> dict[str, Any]:

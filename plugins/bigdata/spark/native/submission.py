@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bigdata.spark.driver import pod_template
-from bigdata.spark.manifest.application import Application
+from bigdata.spark.manifest.application import DRIVER_POD, Application
 from bigdata.spark.manifest.rules import hadoop_conf
 from bigdata.spark.naming import APPLICATION
 from bigdata.spark.submit import environment
@@ -157,7 +157,7 @@ def properties(application: Application, namespace: str) -> dict[str, str]:
         "spark.app.name": application.name,
         "spark.submit.deployMode": "cluster",
         "spark.kubernetes.namespace": namespace,
-        "spark.kubernetes.driver.pod.name": application.driver_pod,
+        DRIVER_POD: application.driver_pod,
         # The pod itself is followed; spark-submit's exit code says nothing about the driver's.
         "spark.kubernetes.submission.waitAppCompletion": "false",
     }

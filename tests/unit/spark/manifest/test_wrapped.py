@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,10 +10,9 @@ import yaml
 from kubernetes.client import models as k8s
 
 from bigdata.errors import ManifestError
-from bigdata.spark.manifest.application import Application
 from bigdata.spark.manifest.loading import load
 
-PI = load(Path(__file__).parents[4] / "spark_jobs" / "spark_pi.yaml").to_dict()
+from .forms import PI, wrap
 
 # Every field that the template in the provider's guide has, with the values that stand there.
 GUIDE = """
@@ -64,15 +62,6 @@ kubernetes:
   kube_config_file: null
   cluster_context: null
 """
-
-
-def wrap(spec: dict[str, Any] | None = None, **kubernetes: Any) -> Application:
-    """SparkPi with these fields of its spec, merged one level deep, in the form."""
-    application = copy.deepcopy(PI)
-    for key, value in (spec or {}).items():
-        old = application["spec"].get(key)
-        application["spec"][key] = {**old, **value} if isinstance(old, dict) else value
-    return load({"spark": application, "kubernetes": kubernetes})
 
 
 def test_the_template_of_the_providers_guide_is_taken_as_it_stands() -> None:
@@ -145,53 +134,6 @@ def test_labels_of_the_spec_are_those_of_both_roles() -> None:
     assert "labels" not in application.spec
     assert application.spec["driver"]["labels"] == {"team": "a", "tier": "x", "own": "z"}
     assert application.spec["executor"]["labels"] == {"team": "a", "tier": "x"}
-
-
-@pytest.mark.parametrize(
-    ("resources", "fields"),
-    [
-        ({"cpu": {"request": "2", "limit": 3}}, {"cores": 2, "coreLimit": "3"}),
-        ({"cpu": {"request": 1.5, "limit": "1500m"}}, {"cores": 1, "coreLimit": "1500m"}),
-        ({"memory": {"limit": "2Gi"}}, {"memory": "1462m"}),
-        ({"memory": {"limit": "2G"}}, {"memory": "1462m"}),
-        ({"memory": {"limit": "512m"}}, {"memory": "365m"}),
-        ({"gpu": {"name": "nvidia.com/gpu", "quantity": "1"}}, {"gpu": {"name": "nvidia.com/gpu", "quantity": 1}}),
-        ({"gpu": {"name": "nvidia.com/gpu", "quantity": 0}}, {}),
-    ],
-)
-def test_container_resources_are_as_the_provider_computes_them(
-    resources: dict[str, Any], fields: dict[str, Any]
-) -> None:
-    from airflow.providers.cncf.kubernetes.operators.custom_object_launcher import SparkResources
-
-    theirs = SparkResources(copy.deepcopy(resources), copy.deepcopy(resources)).resources
-    assert theirs == {"driver": fields, "executor": fields}
-    before = load(PI).spec
-    found = wrap({role: {"container_resources": resources} for role in theirs}).spec
-    for role in theirs:
-        assert found[role] == before[role] | fields
-
-
-@pytest.mark.parametrize(
-    ("resources", "fields"),
-    [
-        ({"cpu": {"request": "500m"}}, {"cores": 1, "coreRequest": "500m"}),
-        ({"cpu": {"request": 0.5}}, {"cores": 1, "coreRequest": "0.5"}),
-        ({"memory": {"limit": "512Mi"}}, {"memory": "365m"}),
-    ],
-)
-def test_container_resources_that_fail_there_work_here(resources: dict[str, Any], fields: dict[str, Any]) -> None:
-    spec = wrap({"executor": {"container_resources": resources}}).spec
-    assert spec["executor"] == load(PI).spec["executor"] | fields
-    assert spec["driver"] == load(PI).spec["driver"]
-
-
-def test_container_resources_are_taken_in_a_plain_manifest_too() -> None:
-    application = copy.deepcopy(PI)
-    application["spec"]["driver"]["container_resources"] = {"memory": {"request": "1Gi", "limit": "2Gi"}}
-    found = load(application)
-    assert found.spec["driver"]["memory"] == "1462m"
-    assert found.dropped == ("spec.driver.container_resources.memory.request",)
 
 
 def test_what_has_no_effect_is_dropped_and_named() -> None:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 from bigdata.spark.native.reaper import Reaper
+
+from ....waiting import soon
 
 
 class Api:
@@ -47,13 +49,6 @@ def api() -> Iterator[Api]:
     yield api
     api.server.shutdown()
     api.server.server_close()
-
-
-def soon(condition: Callable[[], Any], seconds: float = 20.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return bool(condition())
 
 
 def test_dismissed_it_does_nothing(api: Api) -> None:

@@ -81,7 +81,7 @@ def test_the_whole_plan_of_spark_pi() -> None:
         "spark.executor.cores=1",
         "spark.executor.instances=1",
         "spark.executor.memory=512m",
-        "spark.kubernetes.authenticate.driver.serviceAccountName=spark-operator-spark",
+        "spark.kubernetes.authenticate.driver.serviceAccountName=spark",
         "spark.kubernetes.container.image=bigdata/spark:4.2.0",
         "spark.kubernetes.container.image.pullPolicy=IfNotPresent",
         "spark.kubernetes.driver.label.airflow-bigdata/application=spark-pi",

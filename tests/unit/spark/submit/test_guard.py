@@ -8,13 +8,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
 from bigdata.spark.submit import guard
+
+from ....waiting import soon
 
 # A driver with a worker in a process group of its own, as PySpark's daemon is, and one in a session of its own.
 TREE = """
@@ -51,13 +53,6 @@ def say(process: subprocess.Popen[bytes], *words: str) -> None:
     assert process.stdout
     said = {process.stdout.readline().decode().strip() for _ in words}
     assert said == set(words)
-
-
-def soon(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return condition()
 
 
 @pytest.fixture

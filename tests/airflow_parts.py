@@ -1,4 +1,4 @@
-"""A whole Airflow beside the cluster, each part a process of its own that a test can kill."""
+"""A whole Airflow, each part a process of its own that a test can kill."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import psutil
 
 from bigdata.local.ports import free_port
 
-from ..airflow_api import Api
+from .airflow_api import Api
 
 PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 
@@ -69,7 +69,7 @@ class Airflow:
             self.begin(part)
         deadline = time.monotonic() + 180
         while time.monotonic() < deadline:
-            with suppress(OSError, urllib.error.URLError, KeyError):
+            with suppress(OSError, urllib.error.URLError, KeyError, ValueError):
                 api = Api(self.url)
                 if api.ask("/api/v2/dags?limit=1")["total_entries"]:
                     return api
