@@ -16,7 +16,7 @@ from airflow.sdk import dag, task
 from bigdata.operators.spark_application import SparkApplicationOperator
 from bigdata.settings import RuntimeName, load
 
-settings = load()
+settings = load(__file__)
 MANIFEST = "spark_pi.yaml"
 
 

@@ -31,7 +31,7 @@ from airflow.sdk import Asset, Metadata, Param, dag, get_current_context, task
 from bigdata.operators.spark_application import SparkApplicationOperator
 from bigdata.settings import load
 
-settings = load()
+settings = load(__file__)
 
 RAW = Asset("titanic_raw", uri="s3://titanic-raw/titanic/titanic.csv")
 CURATED = Asset("titanic_curated", uri="s3://titanic-curated/titanic")

@@ -29,7 +29,7 @@ from airflow.sdk import Param, dag, get_current_context, task
 
 from bigdata.settings import load
 
-settings = load()
+settings = load(__file__)
 
 # Those of titanic_etl that these tasks use.
 BUCKET = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"

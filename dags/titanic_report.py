@@ -16,7 +16,7 @@ from airflow.sdk import Asset, Param, dag, task
 
 from bigdata.settings import load
 
-settings = load()
+settings = load(__file__)
 
 REPORT = Asset("titanic_report")
 

@@ -28,10 +28,14 @@ def get_provider_info() -> dict[str, Any]:
                 "description": "Where SparkApplications run and what they find there.",
                 "options": {
                     "runtime": _option("Where SparkApplications run: local, native or kubernetes.", "local"),
-                    "project_dir": _option("The checkout. Empty: the folder above [core] dags_folder.", ""),
+                    "project_dir": _option(
+                        "The checkout. Empty: the one that a DAG's file lies in, else the folder above [core] "
+                        "dags_folder.",
+                        "",
+                    ),
                     "jobs_root": _option("Spark programs and manifests. Empty: <project_dir>/spark_jobs.", ""),
                     "image_jobs_root": _option("Where the Spark image keeps jobs_root.", "/opt/spark/jobs"),
-                    "state_dir": _option("Everything made at run time. Empty: <project_dir>/.bigdata.", ""),
+                    "state_dir": _option("Everything made at run time. Empty: .bigdata beside dags_folder, or in project_dir.", ""),
                     "namespace": _option("Namespace of applications that name none.", "default"),
                     "instance": _option(
                         "Tells this Airflow from others that have the same DAGs and the same namespace. Empty: there "

@@ -52,14 +52,18 @@ class Settings:
     ivy_settings: str
 
 
-def load() -> Settings:
+def load(dag_file: str | Path | None = None) -> Settings:
     """Read the settings.
 
+    :param dag_file: the DAG's own file: data and manifests then come from the checkout that it lies in, which is
+        another one in each version of a DAG bundle, unless a setting says where they are.
     :raises ConfigError: naming the option whose value cannot be used.
     """
     from airflow.configuration import conf
 
-    return _build(lambda key: conf.get(SECTION, key, fallback=None), Path(conf.get("core", "dags_folder")).parent)
+    deployed = Path(conf.get("core", "dags_folder")).parent
+    checkout = find_project(Path(dag_file).parent) if dag_file else None
+    return _build(lambda key: conf.get(SECTION, key, fallback=None), deployed, checkout)
 
 
 def from_environment(project_dir: Path, environ: Mapping[str, str] | None = None) -> Settings:
@@ -96,20 +100,20 @@ def _section(file: Path) -> Mapping[str, str]:
     return parser[SECTION] if parser.has_section(SECTION) else {}
 
 
-def _build(get: Callable[[str], str | None], default_project: Path) -> Settings:
+def _build(get: Callable[[str], str | None], deployed: Path, checkout: Path | None = None) -> Settings:
     def text(key: str, default: str) -> str:
         return (get(key) or default).strip()
 
     def path(key: str, default: Path) -> Path:
         return Path(text(key, str(default))).expanduser().resolve()
 
-    project_dir = path("project_dir", default_project)
+    project_dir = path("project_dir", checkout or deployed)
     return Settings(
         runtime=_runtime(text("runtime", RuntimeName.LOCAL)),
         project_dir=project_dir,
         jobs_root=path("jobs_root", project_dir / "spark_jobs"),
         image_jobs_root=PurePosixPath(text("image_jobs_root", "/opt/spark/jobs")),
-        state_dir=path("state_dir", project_dir / ".bigdata"),
+        state_dir=path("state_dir", path("project_dir", deployed) / ".bigdata"),
         namespace=text("namespace", "default"),
         instance=text("instance", ""),
         image_registry=text("image_registry", "").rstrip("/"),

@@ -1,4 +1,4 @@
-"""A namespace of its own on the cluster of KUBECONFIG, with the service account that the operator's chart would make.
+"""A namespace of its own on the cluster of KUBECONFIG, with a service account for drivers, and what other tests share.
 
 The Spark image must be on the nodes: ``docker build -f docker/spark/Dockerfile -t bigdata/spark:4.2.0 .``, then load
 it, such as by ``kind load docker-image bigdata/spark:4.2.0``. Another name: BIGDATA_SPARK_IMAGE.
@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-import time
+import subprocess
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from bigdata.kubernetes.resources import Resources
 from bigdata.spark.kubernetes.runtime import SPARK_APPLICATION, OperatorSettings
@@ -24,12 +25,13 @@ from bigdata.spark.native.runtime import NativeRuntime, NativeSettings
 from bigdata.spark.runtime import Outcome, State, run
 
 from ..airflow_api import Api
+from ..airflow_parts import Airflow
+from ..waiting import soon
 from . import operated
-from .airflow import Airflow
 from .line import Line
 from .witness import Witness
 
-SERVICE_ACCOUNT = "spark-operator-spark"
+SERVICE_ACCOUNT = "spark"
 # What the chart of operator 2.5.2 gives a driver.
 VERBS = ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"]
 RESOURCES = ["pods", "configmaps", "persistentvolumeclaims", "services"]
@@ -53,6 +55,16 @@ def core(api_client: Any) -> Any:
     from kubernetes.client import CoreV1Api
 
     return CoreV1Api(api_client)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def accounts(api_client: Any) -> Iterator[None]:
+    """The drivers' account where the operator runs applications, and the submitters' Role."""
+    command = ["kubectl", "--namespace", operated.NAMESPACE]
+    folder = Path(__file__).parents[2] / "k8s" / "base" / "spark"
+    subprocess.run([*command, "apply", "--server-side", "-k", folder], check=True)
+    yield
+    subprocess.run([*command, "delete", "-k", folder], check=True)
 
 
 @pytest.fixture(scope="session")
@@ -83,11 +95,15 @@ def bind(api_client: Any, namespace: str, role: str, account: str) -> None:
     )
 
 
-def soon(condition: Callable[[], Any], seconds: float = 240.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.5)
-    return bool(condition())
+def kubeconfig(core: Any, namespace: str, account: str, folder: Path) -> Path:
+    """KUBECONFIG's cluster for an account, which has its own rights and nothing else."""
+    token = core.create_namespaced_service_account_token(account, namespace, {"spec": {"audiences": []}})
+    config = yaml.safe_load(Path(os.environ["KUBECONFIG"]).read_text())
+    for user in config["users"]:
+        user["user"] = {"token": token.status.token}
+    file = folder / "kubeconfig"
+    file.write_text(yaml.safe_dump(config))
+    return file
 
 
 def left(api_client: Any, namespace: str) -> list[str]:

@@ -26,7 +26,8 @@ from bigdata.spark.naming import PREFIX
 from bigdata.triggers.clusters import Cluster
 from bigdata.triggers.spark_application import SparkApplicationTrigger
 
-from .conftest import job, left, soon
+from ..waiting import soon
+from .conftest import job, left
 from .operated import IMAGE, NAMESPACE, Bench, application
 
 pytestmark = pytest.mark.cluster
@@ -51,7 +52,7 @@ spec:
   arguments: [{what}]
   restartPolicy: {{type: Never}}
   volumes: [{{name: job, configMap: {{name: job}}}}]
-  driver: {{cores: 1, coreRequest: 100m, memory: 512m, serviceAccount: spark-operator-spark,
+  driver: {{cores: 1, coreRequest: 100m, memory: 512m, serviceAccount: spark,
             volumeMounts: [{{name: job, mountPath: /mnt/job}}]}}
   executor: {{instances: 1, cores: 1, coreRequest: 100m, memory: 512m}}
 '''

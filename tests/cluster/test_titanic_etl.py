@@ -15,15 +15,15 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-import yaml
 
 from bigdata.kafka.config import KafkaConfig
 from bigdata.settings import Settings
 from bigdata.storage import dataset
 from bigdata.storage.objects import ObjectStore
 
+from ..waiting import soon
 from . import services
-from .conftest import soon
+from .conftest import kubeconfig as kubeconfig_of
 from .operated import NAMESPACE, Bench
 
 pytestmark = pytest.mark.cluster
@@ -51,8 +51,6 @@ def kubeconfig(core: Any, api_client: Any, tmp_path_factory: pytest.TempPathFact
     """Of an account with the Role spark-submitter."""
     from kubernetes.client import RbacAuthorizationV1Api
 
-    kubectl = ["kubectl", "--namespace", NAMESPACE]
-    subprocess.run([*kubectl, "apply", "-k", str(ROOT / "k8s" / "base" / "spark")], check=True)
     core.create_namespaced_service_account(NAMESPACE, {"metadata": {"name": "airflow"}})
     binding = {
         "metadata": {"name": "airflow"},
@@ -61,16 +59,9 @@ def kubeconfig(core: Any, api_client: Any, tmp_path_factory: pytest.TempPathFact
     }
     rbac = RbacAuthorizationV1Api(api_client)
     rbac.create_namespaced_role_binding(NAMESPACE, binding)
-    token = core.create_namespaced_service_account_token("airflow", NAMESPACE, {"spec": {"audiences": []}})
-    config = yaml.safe_load(Path(os.environ["KUBECONFIG"]).read_text())
-    for user in config["users"]:
-        user["user"] = {"token": token.status.token}
-    file = tmp_path_factory.mktemp("kube") / "config"
-    file.write_text(yaml.safe_dump(config))
-    yield file
+    yield kubeconfig_of(core, NAMESPACE, "airflow", tmp_path_factory.mktemp("kube"))
     rbac.delete_namespaced_role_binding("airflow", NAMESPACE)
     core.delete_namespaced_service_account("airflow", NAMESPACE)
-    subprocess.run([*kubectl, "delete", "-k", str(ROOT / "k8s" / "base" / "spark")], check=True)
 
 
 @pytest.fixture
@@ -83,9 +74,8 @@ def run_dag(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[..., tuple[str, dict[str, Any]]]:
     """Run a DAG as ``airflow dags test`` does; gives its output and its XComs."""
-    extra = {"endpoint_url": store.endpoint_url, "region_name": "us-east-1"}
     connections = {
-        "AWS_DEFAULT": {"conn_type": "aws", "login": store.access_key, "password": store.secret_key, "extra": extra},
+        "AWS_DEFAULT": services.connection(store),
         "KUBERNETES_DEFAULT": {"conn_type": "kubernetes", "extra": {"kube_config_path": str(kubeconfig)}},
     }
     for name, connection in connections.items():

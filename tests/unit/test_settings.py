@@ -44,10 +44,28 @@ def test_a_damaged_file_is_named(tmp_path):
         settings.from_environment(tmp_path, {})
 
 
+def checkout(folder: Path) -> Path:
+    for name in ("dags/deep", "spark_jobs"):
+        (folder / name).mkdir(parents=True)
+    (folder / "pyproject.toml").touch()
+    return folder
+
+
+def test_a_dag_has_its_jobs_from_its_own_checkout(tmp_path, monkeypatch):
+    """Each version of a DAG bundle is one; what is made at run time is not in it."""
+    monkeypatch.delenv("AIRFLOW__BIGDATA__PROJECT_DIR", raising=False)
+    monkeypatch.delenv("AIRFLOW__BIGDATA__STATE_DIR", raising=False)
+    deployed, version = settings.load(), checkout(tmp_path / "bundle" / "versions" / "1a2b")
+    found = settings.load(version / "dags" / "deep" / "a_dag.py")
+    assert (found.project_dir, found.jobs_root) == (version, version / "spark_jobs")
+    assert found.state_dir == deployed.state_dir
+    assert settings.load(tmp_path / "a_dag.py") == deployed
+    monkeypatch.setenv("AIRFLOW__BIGDATA__PROJECT_DIR", str(tmp_path))
+    assert settings.load(version / "dags" / "a_dag.py").jobs_root == tmp_path / "spark_jobs"
+
+
 def test_a_project_is_found_from_anywhere_in_it(tmp_path):
-    for folder in ("dags/deep", "spark_jobs"):
-        (tmp_path / folder).mkdir(parents=True)
-    (tmp_path / "pyproject.toml").touch()
+    checkout(tmp_path)
     assert settings.find_project(tmp_path / "dags" / "deep") == tmp_path
     assert settings.find_project(Path("/")) is None
 

@@ -88,7 +88,7 @@ class SparkApplicationOperator(SparkKubernetesOperator):
         :return: state, application id, event log and seconds by phase; an XCom with ``do_xcom_push=True``, which the
             provider's operator has off by default.
         """
-        chosen = settings.load()
+        chosen = self._settings()
         runtime = self._runtime_name(chosen)
         log.info("Runtime: %s", runtime)
         application = self._application(context, runtime)
@@ -111,7 +111,7 @@ class SparkApplicationOperator(SparkKubernetesOperator):
         from bigdata.errors import ApplicationGone, ClusterError
         from bigdata.spark.kubernetes.view import DELETED
 
-        chosen = settings.load()
+        chosen = self._settings()
         runtime = self._make_runtime(RuntimeName.KUBERNETES, chosen, context)
         attached = runtime.attach(**event["handle"], seconds=event["seconds"])
         if event["end"] == "done":
@@ -131,7 +131,7 @@ class SparkApplicationOperator(SparkKubernetesOperator):
             return super().resume_execution(next_method, next_kwargs, context)
         except BaseException:
             if not (self._is_killed and self.keeps_on_kill):
-                runtime = self._make_runtime(RuntimeName.KUBERNETES, settings.load(), context)
+                runtime = self._make_runtime(RuntimeName.KUBERNETES, self._settings(), context)
                 runtime.discard(self._application(context, RuntimeName.KUBERNETES))
             raise
 
@@ -152,7 +152,7 @@ class SparkApplicationOperator(SparkKubernetesOperator):
 
         application = build(self, task_try(self), RuntimeName.KUBERNETES)
         if not application.namespace:
-            application = application.with_namespace(settings.load().namespace)
+            application = application.with_namespace(self._settings().namespace)
         print(yaml.safe_dump(application.to_dict(), sort_keys=False))  # noqa: T201
 
     @cached_property
@@ -172,7 +172,10 @@ class SparkApplicationOperator(SparkKubernetesOperator):
     def _cluster(self) -> Cluster:
         from bigdata.operators.application import cluster
 
-        return cluster(self, settings.load())
+        return cluster(self, self._settings())
+
+    def _settings(self) -> Settings:
+        return settings.load(self.dag.fileloc if self.has_dag() else None)
 
     @property
     def keeps_on_kill(self) -> bool:

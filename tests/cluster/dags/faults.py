@@ -35,7 +35,7 @@ spec:
 PARAMS = {
     "what": "show",
     "image": os.environ.get("BIGDATA_SPARK_IMAGE", "bigdata/spark:4.2.0"),
-    "account": "spark-operator-spark",
+    "account": "spark",
 }
 COMMON: dict[str, Any] = {
     "task_id": "job",
