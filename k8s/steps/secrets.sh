@@ -54,5 +54,6 @@ make_secrets() {
       aws="{\"conn_type\": \"aws\", \"extra\": {\"region_name\": \"${AWS_REGION:?the region of the buckets}\"}}"
       ;;
   esac
-  secret airflow airflow-connections aws_conn "$aws" aws_default "$aws" kafka_default "$kafka" kubernetes_default "$kubernetes"
+  secret airflow airflow-connections AIRFLOW_CONN_AWS_CONN "$aws" AIRFLOW_CONN_AWS_DEFAULT "$aws" \
+    AIRFLOW_CONN_KAFKA_DEFAULT "$kafka" AIRFLOW_CONN_KUBERNETES_DEFAULT "$kubernetes"
 }

@@ -75,6 +75,20 @@ def test_no_password_is_in_what_is_applied(rendered: list[dict[str, Any]]) -> No
     assert "password: admin" not in yaml.safe_dump_all(rendered)
 
 
+def test_a_worker_has_connections_and_no_key_of_airflow_s_own(rendered: list[dict[str, Any]]) -> None:
+    containers = {name: spec["containers"][0] for name, spec in pods(rendered)}
+    assert containers["worker"]["envFrom"] == [{"secretRef": {"name": "airflow-connections"}}]
+
+    def keys(name: str) -> set[str]:
+        return {item["name"] for item in containers[name]["env"] if "secretKeyRef" in item.get("valueFrom", {})}
+
+    assert keys("worker") == set()
+    assert "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" in keys("airflow-scheduler")
+    assert "AIRFLOW_CONN_AWS_CONN" in keys("airflow-api-server") & keys("airflow-triggerer")
+    with_tokens = {name for name in containers if "AIRFLOW__API_AUTH__JWT_SECRET" in keys(name)}
+    assert with_tokens == {"airflow-scheduler", "airflow-api-server"}
+
+
 def test_workers_reach_the_api_server(rendered: list[dict[str, Any]]) -> None:
     policies = [item for item in rendered if item["kind"] == "NetworkPolicy"]
     (api_server,) = [item for item in policies if item["metadata"]["name"] == "airflow-api-server-policy"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import threading
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,10 @@ import yaml
 from bigdata.storage.objects import ObjectStore, ensure_bucket
 
 from ..airflow_api import Api
-from . import kustomized, services
-from .airflow import Airflow
-from .conftest import soon
+from ..airflow_parts import Airflow
+from ..waiting import soon
+from . import kustomized, services, worker_template
+from .conftest import kubeconfig
 
 pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).parents[2]
@@ -32,8 +32,7 @@ IMAGE = os.environ.get("BIGDATA_AIRFLOW_IMAGE", "bigdata/airflow:3.3.2")
 @pytest.fixture(scope="module")
 def namespace(core: Any) -> Iterator[str]:
     """Airflow's, with the accounts that its chart makes."""
-    suffix = uuid.uuid4().hex[:8]
-    names = {"airflow": f"airflow-{suffix}", "bigdata": f"bigdata-{suffix}"}
+    names = kustomized.names()
     with kustomized.applied(kustomized.build("base", names)):
         for account in ("airflow-scheduler", "airflow-worker"):
             core.create_namespaced_service_account(names["airflow"], {"metadata": {"name": account}})
@@ -45,14 +44,12 @@ def logs(core: Any, namespace: str, tmp_path_factory: pytest.TempPathFactory) ->
     """Where the logs go; the workers have its keys from a Secret."""
     with services.s3(core, tmp_path_factory.mktemp("s3")) as store:
         ensure_bucket(store, "airflow-logs")
-        body = {"metadata": {"name": "airflow-connections"}, "stringData": {"aws_conn": connection(store)}}
+        body = {
+            "metadata": {"name": "airflow-connections"},
+            "stringData": {"AIRFLOW_CONN_AWS_CONN": json.dumps(services.connection(store))},
+        }
         core.create_namespaced_secret(namespace, body)
         yield store
-
-
-def connection(store: ObjectStore) -> str:
-    extra = {"endpoint_url": store.endpoint_url, "region_name": "us-east-1"}
-    return json.dumps({"conn_type": "aws", "login": store.access_key, "password": store.secret_key, "extra": extra})
 
 
 LOGGING = {
@@ -62,35 +59,14 @@ LOGGING = {
 }
 
 
-def template(execution_api: str) -> dict[str, Any]:
-    """A worker's pod, as the chart makes it of helm/custom_values.yaml, with DAGs from a config map instead of git."""
-    chosen = yaml.safe_load((ROOT / "helm" / "custom_values.yaml").read_text())
-    secret = {"secretKeyRef": {"name": "airflow-connections", "key": "aws_conn"}}
-    plain = {
-        **LOGGING,
-        "AIRFLOW__CORE__EXECUTOR": "KubernetesExecutor",
-        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": execution_api,
-    }
-    container = {
-        "name": "base",
-        "image": IMAGE,
-        "imagePullPolicy": "IfNotPresent",
-        "env": [
-            *({"name": key, "value": value} for key, value in plain.items()),
-            {"name": "AIRFLOW_CONN_AWS_CONN", "valueFrom": secret},
-        ],
-        "resources": chosen["workers"]["kubernetes"]["resources"],
-        "securityContext": chosen["securityContexts"]["containers"],
-        "volumeMounts": [{"name": "dags", "mountPath": "/opt/airflow/dags"}],
-    }
-    spec = {
-        "serviceAccountName": "airflow-worker",
-        "restartPolicy": "Never",
-        "securityContext": chosen["securityContexts"]["pod"],
-        "containers": [container],
-        "volumes": [{"name": "dags", "configMap": {"name": "dags"}}],
-    }
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"labels": {"tier": "airflow"}}, "spec": spec}
+CONFIG = """
+[core]
+execution_api_server_url = {execution_api}
+[logging]
+remote_logging = True
+remote_base_log_folder = {AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER}
+remote_log_conn_id = {AIRFLOW__LOGGING__REMOTE_LOG_CONN_ID}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -117,29 +93,21 @@ def airflow(
             "AIRFLOW__KUBERNETES_EXECUTOR__WORKER_CONTAINER_TAG": tag,
             "AIRFLOW__KUBERNETES_EXECUTOR__WORKER_PODS_CREATION_BATCH_SIZE": "16",
             "AIRFLOW__KUBERNETES_EXECUTOR__IN_CLUSTER": "False",
-            "AIRFLOW__KUBERNETES_EXECUTOR__CONFIG_FILE": str(kubeconfig(core, namespace, home)),
+            "AIRFLOW__KUBERNETES_EXECUTOR__CONFIG_FILE": str(kubeconfig(core, namespace, "airflow-scheduler", home)),
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
-            "AIRFLOW_CONN_AWS_CONN": connection(logs),
+            "AIRFLOW_CONN_AWS_CONN": json.dumps(services.connection(logs)),
         },
     )
     execution_api = found.url.replace("127.0.0.1", services.own_address(core)) + "/execution/"
-    (home / "worker.yaml").write_text(yaml.safe_dump(template(execution_api)))
+    data = {"airflow.cfg": CONFIG.format(execution_api=execution_api, **LOGGING)}
+    body = {"metadata": {"name": "airflow-config"}, "data": data}
+    core.create_namespaced_config_map(namespace, body)
+    (home / "worker.yaml").write_text(yaml.safe_dump(worker_template.worker(IMAGE, home / "chart")))
     try:
         found.start()
         yield found
     finally:
         found.stop()
-
-
-def kubeconfig(core: Any, namespace: str, home: Path) -> Path:
-    """Of the scheduler's account, which has its Role of k8s/base and nothing else."""
-    token = core.create_namespaced_service_account_token("airflow-scheduler", namespace, {"spec": {"audiences": []}})
-    config = yaml.safe_load(Path(os.environ["KUBECONFIG"]).read_text())
-    for user in config["users"]:
-        user["user"] = {"token": token.status.token}
-    file = home / "kubeconfig"
-    file.write_text(yaml.safe_dump(config))
-    return file
 
 
 class Pods:
@@ -168,6 +136,11 @@ class Pods:
             self.seen |= {pod.metadata.labels["task_id"]: pod for pod in self.now()}
 
 
+def secret_keys(pod: Any) -> list[str]:
+    """Variables of a worker that are keys of Airflow's own; the Secret of connections it has as a whole."""
+    return [item.name for item in pod.spec.containers[0].env if item.value_from and item.value_from.secret_key_ref]
+
+
 def test_a_run_whose_logs_are_read_back_from_s3(airflow: Airflow, core: Any, namespace: str, logs: ObjectStore) -> None:
     api = Api(airflow.url)
     assert soon(lambda: api.ask("/api/v2/dags")["total_entries"] == len(DAGS), 60)
@@ -176,6 +149,7 @@ def test_a_run_whose_logs_are_read_back_from_s3(airflow: Airflow, core: Any, nam
         assert run.wait(300) == "success", [run.log(task["task_id"]) for task in run.tasks()]
         assert set(pods.seen) == {task["task_id"] for task in run.tasks()}
         assert {pod.spec.service_account_name for pod in pods.seen.values()} == {"airflow-worker"}
+        assert not [name for pod in pods.seen.values() for name in secret_keys(pod)]
         # Nothing of it stays on a disk of ours; its pods go, and the log is in S3.
         assert soon(lambda: not pods.now(), 30)
     assert not list(airflow.home.glob("logs/dag_id=*"))
