@@ -14,7 +14,7 @@ import yaml
 VALUES = Path(__file__).parents[2] / "helm" / "custom_values.yaml"
 # What the template asks the chart for, as far as a worker without gitSync needs it.
 HELPERS = """
-{{ define "worker.kubernetes.serviceAccountName" }}{{ .Release.Name }}-worker{{ end }}
+{{ define "worker.serviceAccountName" }}{{ .Release.Name }}-worker{{ end }}
 {{ define "image_pull_secrets" }}[]{{ end }}
 {{ define "pod_template_image" }}{{ .Values.image }}{{ end }}
 {{ define "container_extra_envs" }}{{ end }}
