@@ -35,7 +35,11 @@ def get_provider_info() -> dict[str, Any]:
                     ),
                     "jobs_root": _option("Spark programs and manifests. Empty: <project_dir>/spark_jobs.", ""),
                     "image_jobs_root": _option("Where the Spark image keeps jobs_root.", "/opt/spark/jobs"),
-                    "state_dir": _option("What is made at run time. Empty: .bigdata beside or in the above.", ""),
+                    "state_dir": _option(
+                        "Everything made at run time. Empty: .bigdata in project_dir, where that is set, else in the "
+                        "folder above [core] dags_folder.",
+                        "",
+                    ),
                     "namespace": _option("Namespace of applications that name none.", "default"),
                     "instance": _option(
                         "Tells this Airflow from others that have the same DAGs and the same namespace. Empty: there "

@@ -80,7 +80,7 @@ def test_a_worker_has_connections_and_no_key_of_airflow_s_own(rendered: list[dic
     assert containers["worker"]["envFrom"] == [{"secretRef": {"name": "airflow-connections"}}]
 
     def keys(name: str) -> set[str]:
-        return {item["name"] for item in containers[name]["env"] if "secretKeyRef" in item.get("valueFrom", {})}
+        return {item["name"] for item in containers[name].get("env", ()) if "secretKeyRef" in item.get("valueFrom", {})}
 
     assert keys("worker") == set()
     assert "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" in keys("airflow-scheduler")
