@@ -203,6 +203,7 @@ def _run(arguments: argparse.Namespace) -> int:
     print(f"\n{arguments.dag} {'failed' if code else 'succeeded'}; its whole log: {log}")
     if not code and summary.exists():
         print("\n" + summary.read_text(encoding="utf-8").rstrip())
+        print("airflow     make ui opens Airflow in the browser; make down stops Kafka and S3")
     return code
 
 

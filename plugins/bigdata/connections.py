@@ -66,7 +66,7 @@ def get(conn_id: str) -> Connection:
         raise StackError(
             conn_id,
             "there is no such Airflow connection",
-            "The embedded stack defines aws_default and kafka_default: bigdata local up",
+            "Define it in Airflow; on a laptop `bigdata local up` does so with aws_default and kafka_default",
         ) from error
 
 

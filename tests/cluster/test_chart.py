@@ -43,6 +43,8 @@ def pods(rendered: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]
     for item in rendered:
         if item["kind"] in ("Deployment", "StatefulSet", "Job"):
             yield item["metadata"]["name"], item["spec"]["template"]["spec"]
+        if item["kind"] == "CronJob":
+            yield item["metadata"]["name"], item["spec"]["jobTemplate"]["spec"]["template"]["spec"]
         if item["kind"] == "ConfigMap" and (worker := item["data"].get("pod_template_file.yaml")):
             yield "worker", yaml.safe_load(worker)["spec"]
 
@@ -57,11 +59,13 @@ def test_all_pods_pass_the_restricted_profile(rendered: list[dict[str, Any]], re
         core.create_namespaced_pod(restricted, {"metadata": {"name": name}, "spec": spec}, dry_run="All")
 
 
-def test_the_chart_gives_nobody_rights_but_the_api_server(rendered: list[dict[str, Any]]) -> None:
+def test_the_chart_gives_rights_to_show_logs_and_to_clear_up(rendered: list[dict[str, Any]]) -> None:
     bindings = [item for item in rendered if item["kind"] in ("RoleBinding", "ClusterRoleBinding")]
-    assert {subject["name"] for item in bindings for subject in item["subjects"]} == {"airflow-api-server"}
+    subjects = {subject["name"] for item in bindings for subject in item["subjects"]}
+    assert subjects == {"airflow-api-server", "airflow-cleanup"}
     rules = [rule for item in rendered if item["kind"] in ("Role", "ClusterRole") for rule in item["rules"]]
     assert not [rule for rule in rules if {"pods/exec", "secrets", "*"} & {*rule["resources"], *rule["verbs"]}]
+    assert {verb for rule in rules for verb in rule["verbs"]} == {"get", "list", "watch", "delete"}
 
 
 def test_who_needs_no_api_server_has_no_token(rendered: list[dict[str, Any]]) -> None:

@@ -22,4 +22,4 @@ def test_one_manifest_runs_here_natively_and_by_the_operator(airflow_db: None, m
     run = bag.dags["spark_pi"].test()
 
     states = {ti.task_id: str(ti.state) for ti in run.get_task_instances()}
-    assert states == dict.fromkeys(("local", "cluster_answers", "native", "operator"), "success")
+    assert states == dict.fromkeys(("spark_is_here", "local", "cluster_answers", "native", "operator"), "success")

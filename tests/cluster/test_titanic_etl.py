@@ -108,6 +108,7 @@ def params() -> dict[str, Any]:
 
 def check_report(report: dict[str, Any], store: ObjectStore, conf: dict[str, Any]) -> None:
     assert (report["passengers"], report["survivors"]) == (891, 342)
+    assert report["plot_file"] == ""  # a worker's disk goes with it
     assert report["by_sex"] == {"female": 233, "male": 109}
     current = dataset.current(store.filesystem(), f"{conf['curated_bucket']}/titanic")
     assert (current.rows_in, current.rows_out, current.rows_rejected) == (891, 891, 0)

@@ -30,8 +30,14 @@ def worker_pod(
     :param memory: request and limit, such as ``2Gi``: a worker that takes more is killed, and not its neighbours.
     :param cpu_limit: none by default, as a limit slows the start of each task.
     :param node_selector: labels of the nodes that may have it.
+    :return: empty in the worker itself, which needs it no more.
     :raises ConfigError: a quantity is none, is not positive, or the limit is below the request.
     """
+    from airflow.sdk import get_parsing_context
+
+    if get_parsing_context().task_id:  # a worker is there already, and this import would be most of its start
+        return {}
+
     from kubernetes.client import V1Container, V1ObjectMeta, V1Pod, V1PodSpec, V1ResourceRequirements
 
     given = {"cpu": cpu, "memory": memory, "cpu_limit": cpu_limit}

@@ -26,7 +26,6 @@ def summary(
         "source": f"{landed['source']} → {landed['uri']} ({landed['rows']} rows)",
         "parquet": f"{parquet} ({published.rows_out} rows, {published.rows_rejected} rejected)",
         "topic": f"{topic}; offsets by partition {offsets}",
-        "plot": f"{reported['plot_file']} (also {reported['plot']})",
-        "airflow": "make ui opens Airflow in the browser; make down stops Kafka and S3",
+        "plot": f"{reported['plot_file']} (also {reported['plot']})" if reported["plot_file"] else reported["plot"],
     }
     return "\n".join(f"{name:<11} {text}" for name, text in lines.items())

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 import re
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -80,17 +82,26 @@ def verify(settings: Settings, receipt: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def report(settings: Settings, params: Params, version: str) -> dict[str, Any]:
-    """Count survivors; show them as a table in the log and as a plot, kept on disk and in the curated bucket."""
+    """Count survivors: a table in the log, a plot in the curated bucket and, on a laptop, on disk."""
     fs, published = _published(settings, params, version)
     survivors = Survivors.count(_rows(fs, published, COLUMNS))
     log.info("Survivors\n%s", survivors.table())
+    store = connections.object_store(settings.s3_conn_id)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "titanic_survivors.png"
+        survivors.plot(path)
+        uri = put_file(store, path, params["curated_bucket"], f"{PREFIX}/reports/{published.version}.png", "image/png")
+        kept = _kept(settings, path)
+    return survivors.to_dict() | {"plot": uri, "plot_file": kept}
+
+
+def _kept(settings: Settings, file: Path) -> str:
+    """Where a file stays after its task: on a laptop; elsewhere the disk goes with the worker."""
+    if settings.runtime is not RuntimeName.LOCAL:
+        return ""
     folder = settings.state_dir / "reports"
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "titanic_survivors.png"
-    survivors.plot(path)
-    store = connections.object_store(settings.s3_conn_id)
-    uri = put_file(store, path, params["curated_bucket"], f"{PREFIX}/reports/{published.version}.png", "image/png")
-    return survivors.to_dict() | {"plot": uri, "plot_file": str(path)}
+    return str(shutil.copy(file, folder))
 
 
 def summarize(
