@@ -9,9 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
+from ..waiting import soon
+
 K8S = Path(__file__).parents[2] / "k8s"
+CRDS = Path(__file__).parents[3] / "shared" / "crds"
 
 
 def names() -> dict[str, str]:
@@ -47,6 +51,35 @@ def applied(manifests: str) -> Iterator[None]:
     finally:
         command = ["kubectl", "delete", "--filename", "-", "--ignore-not-found", "--wait=false"]
         subprocess.run(command, input=manifests, text=True, check=True, capture_output=True)
+
+
+@contextmanager
+def kinds(operator: str, *names: str) -> Iterator[None]:
+    """An operator's kinds; those of the cluster, where it has them.
+
+    :param names: of the CRDs that are needed.
+    """
+    known = subprocess.run(["kubectl", "get", "crd", *names], capture_output=True, check=False)
+    if not known.returncode:
+        yield
+        return
+    folder = CRDS / operator
+    if not folder.is_dir():
+        pytest.skip(f"the CRDs of {operator} are neither in the cluster nor at hand")
+    try:
+        subprocess.run(["kubectl", "apply", "--server-side", "-f", str(folder)], check=True, capture_output=True)
+        # kubectl wait gives up on one that has no conditions yet.
+        assert soon(lambda: all(_established(name) for name in names), 30)
+        yield
+    finally:
+        subprocess.run(["kubectl", "delete", "--ignore-not-found", "-f", str(folder)], check=True, capture_output=True)
+
+
+def _established(name: str) -> bool:
+    """Does the API server serve this CRD's kind?"""
+    wanted = 'jsonpath={.status.conditions[?(@.type=="Established")].status}'
+    command = ["kubectl", "get", "crd", name, "--output", wanted]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout == "True"
 
 
 def _renamed(item: dict[str, Any], namespaces: Mapping[str, str]) -> dict[str, Any]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +11,6 @@ import yaml
 from . import kustomized
 
 pytestmark = pytest.mark.cluster
-CRDS = Path(__file__).parents[3] / "shared" / "crds" / "strimzi"
 
 
 @pytest.fixture(scope="module")
@@ -29,18 +26,8 @@ def names(api_client: Any, core: Any) -> Iterator[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def strimzi(api_client: Any) -> Iterator[None]:
-    """Strimzi's kinds; those of the cluster, where it has them."""
-    known = subprocess.run(["kubectl", "get", "crd", "kafkas.kafka.strimzi.io"], capture_output=True, check=False)
-    if not known.returncode:
+    with kustomized.kinds("strimzi", "kafkas.kafka.strimzi.io", "kafkanodepools.kafka.strimzi.io"):
         yield
-        return
-    if not CRDS.is_dir():
-        pytest.skip("Strimzi's CRDs are neither in the cluster nor at hand")
-    subprocess.run(["kubectl", "apply", "--server-side", "-f", str(CRDS)], check=True, capture_output=True)
-    wait = ["kubectl", "wait", "--for=condition=Established", "crd/kafkas.kafka.strimzi.io"]
-    subprocess.run([*wait, "crd/kafkanodepools.kafka.strimzi.io"], check=True, capture_output=True)
-    yield
-    subprocess.run(["kubectl", "delete", "-f", str(CRDS)], check=True, capture_output=True)
 
 
 @pytest.mark.parametrize("overlay", ["local", "eks"])
