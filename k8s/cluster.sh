@@ -70,6 +70,8 @@ remove_all() {
   done
   kubectl --namespace bigdata wait pods --selector strimzi.io/cluster --for=delete --timeout "$WAIT"
   uninstall strimzi strimzi
+  # Strimzi's for racks. It stays if Kafka went while the operator still waited for its brokers.
+  kubectl delete clusterrolebinding strimzi-bigdata-kafka-kafka-init --ignore-not-found
   uninstall flink-operator flink-operator
   uninstall spark-operator spark-operator
   if kubectl get crd podmonitors.monitoring.coreos.com >/dev/null 2>&1; then

@@ -95,6 +95,7 @@ def test_down_lets_each_operator_finish_what_it_looks_after(platform: Platform) 
     last = max(number for number, call in enumerate(calls) if " --all --wait" in call)
     for operator in ("strimzi", "flink-operator", "spark-operator"):
         assert last < first(calls, f"uninstall {operator}") < first(calls, "delete -k k8s/base")
+    assert first(calls, "uninstall strimzi") < first(calls, "delete clusterrolebinding strimzi-bigdata-kafka")
     kinds = deleted(calls)
     before = [
         ("scheduledsparkapplications", "sparkapplications"),
