@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from submit.counter import CountingProxy  # noqa: E402
-from tests.cluster.airflow import Airflow  # noqa: E402
+from tests.airflow_parts import Airflow  # noqa: E402
 
 AIMS = {"create": 1.5, "slot": 0.0, "end": 0.5, "requests": 15}
 ENDS = ("COMPLETED", "FAILED")

@@ -66,7 +66,8 @@ install_airflow() {
     given+=(--set-string "defaultAirflowRepository=$IMAGE_REGISTRY/bigdata/airflow"
       --set-string "config.bigdata.image_registry=$IMAGE_REGISTRY")
   fi
-  if [ -n "${AIRFLOW_VALUES:-}" ]; then given+=(--values "$AIRFLOW_VALUES"); fi
+  local file
+  for file in ${AIRFLOW_VALUES:-}; do given+=(--values "$file"); done
   # Jobs cannot be changed; those that have ended would refuse a new image.
   kubectl --namespace airflow delete job airflow-run-airflow-migrations airflow-create-user --ignore-not-found
   install airflow airflow "${CHART_AIRFLOW:-}" "airflow --repo https://airflow.apache.org --version 1.22.0" \
