@@ -80,6 +80,7 @@ remove_all() {
   uninstall monitoring monitoring
   step "Namespaces"
   kubectl delete -k k8s/base --ignore-not-found --wait --timeout "$WAIT"
+  kubectl delete namespaces --selector app.kubernetes.io/part-of=bigdata --wait --timeout "$WAIT"
 }
 
 down() {

@@ -12,8 +12,9 @@ install() {
     pending-install | uninstalling) helm --namespace "$namespace" uninstall "$release" --wait ;;
     pending-*) helm --namespace "$namespace" rollback "$release" --wait ;;
   esac
+  make_namespace "$namespace"
   # shellcheck disable=SC2086
-  helm upgrade --install "$release" ${own:-$named} --namespace "$namespace" --create-namespace \
+  helm upgrade --install "$release" ${own:-$named} --namespace "$namespace" \
     --wait --timeout "$WAIT" "$@" | sed -n '/^STATUS/p'
   kubectl --namespace "$namespace" get pods
 }

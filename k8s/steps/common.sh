@@ -13,3 +13,10 @@ ask() {
   read -r -p "$* [y/N] " answer
   [ "$answer" = y ] || [ "$answer" = yes ]
 }
+
+# A namespace that is not there yet; the label says that it is ours, and goes with the rest.
+make_namespace() {
+  kubectl get namespace "$1" >/dev/null 2>&1 && return 0
+  kubectl create namespace "$1"
+  kubectl label namespace "$1" app.kubernetes.io/part-of=bigdata
+}

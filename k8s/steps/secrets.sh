@@ -31,7 +31,7 @@ make_secrets() {
   secret airflow airflow-jwt-secret jwt-secret "$(random)"
   secret airflow airflow-admin username admin password "$(random | head -c 20)" email admin@example.org
   if has monitoring; then
-    kubectl get namespace monitoring >/dev/null 2>&1 || kubectl create namespace monitoring
+    make_namespace monitoring
     secret monitoring grafana-admin username admin password "$(random | head -c 20)"
   fi
   local kafka='{"conn_type": "kafka", "extra": {"bootstrap.servers": "kafka-kafka-bootstrap.bigdata:9092"}}'

@@ -18,6 +18,7 @@ printf '%s\\n' "${0##*/} $*" >>"$CALLS"
 case "${0##*/} $*" in
   *" get secret "*" --output "*) echo eA== ;;
   *" get secret "*) [ "${*: -1}" = "${THERE:-}" ] ;;
+  *"get namespace "*) [ "${STATE:-}" != none ] ;;
   *"create -f -"*) cat >>"$CALLS.stdin" ;;
   helm*" status "*) [ "${STATE:-}" = none ] && exit 1; echo "{\\"info\\":{\\"status\\":\\"${STATE:-deployed}\\"}}" ;;
 esac
@@ -86,6 +87,9 @@ def test_up_has_what_each_step_needs(platform: Platform) -> None:
     found = [first(calls, text) for text in steps]
     assert found == sorted(found)
     assert "http://localhost:8080" in platform.said
+    for name in ("monitoring", "strimzi"):  # made before, so that it is known to be ours
+        label = first(calls, f"label namespace {name} app.kubernetes.io/part-of=bigdata")
+        assert first(calls, f"create namespace {name}") < label < first(calls, f"upgrade --install {name}")
 
 
 def test_down_lets_each_operator_finish_what_it_looks_after(platform: Platform) -> None:
@@ -96,6 +100,7 @@ def test_down_lets_each_operator_finish_what_it_looks_after(platform: Platform) 
     for operator in ("strimzi", "flink-operator", "spark-operator"):
         assert last < first(calls, f"uninstall {operator}") < first(calls, "delete -k k8s/base")
     assert first(calls, "uninstall strimzi") < first(calls, "delete clusterrolebinding strimzi-bigdata-kafka")
+    assert calls[-1].startswith("kubectl delete namespaces --selector app.kubernetes.io/part-of=bigdata ")
     kinds = deleted(calls)
     before = [
         ("scheduledsparkapplications", "sparkapplications"),
