@@ -31,7 +31,8 @@ up() {
   if has flink-operator; then install_flink_operator; fi
   if has strimzi; then install_strimzi; fi
   step "Overlay $OVERLAY"
-  kubectl apply --server-side -k "k8s/overlays/$OVERLAY"
+  kubectl kustomize "k8s/overlays/$OVERLAY" | sed "s#image: bigdata/#image: ${IMAGE_REGISTRY:+$IMAGE_REGISTRY/}bigdata/#" \
+    | kubectl apply --server-side -f -
   if [ "$OVERLAY" = local ]; then
     kubectl --namespace airflow rollout status statefulset/airflow-postgres --timeout "$WAIT"
     kubectl --namespace bigdata rollout status statefulset/s3 --timeout "$WAIT"

@@ -45,12 +45,17 @@ def test_kafka(names: dict[str, str], strimzi: None, overlay: str) -> None:
         assert {line.rpartition(" ")[2] for line in kustomized.apply(manifests)} == {"serverside-applied"}
 
 
-@pytest.mark.parametrize("pod", ["airflow-postgres", "s3"])
-def test_the_trial_s_own_pods_pass_the_restricted_profile(names: dict[str, str], core: Any, pod: str) -> None:
+@pytest.mark.parametrize(
+    ("overlay", "pod"),
+    [("local", "airflow-postgres"), ("local", "s3"), ("eks", "prepull-airflow"), ("eks", "prepull-spark")],
+)
+def test_pods_of_the_overlays_pass_the_restricted_profile(
+    names: dict[str, str], core: Any, overlay: str, pod: str
+) -> None:
     (found,) = [
         item
-        for item in yaml.safe_load_all(kustomized.build("overlays/local", names))
-        if item["kind"] == "StatefulSet" and item["metadata"]["name"] == pod
+        for item in yaml.safe_load_all(kustomized.build(f"overlays/{overlay}", names))
+        if item["kind"] in ("StatefulSet", "DaemonSet") and item["metadata"]["name"] == pod
     ]
     label = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
     core.patch_namespace(found["metadata"]["namespace"], label)

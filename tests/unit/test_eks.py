@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import ipaddress
+import re
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,15 @@ def read(name: str) -> dict[str, Any]:
 @pytest.fixture
 def cluster() -> dict[str, Any]:
     return read("k8s/providers/eks.yaml")
+
+
+def test_what_is_pulled_before_is_what_runs() -> None:
+    found = yaml.safe_load_all((ROOT / "k8s/overlays/eks/prepull.yaml").read_text())
+    pulled = {item["spec"]["template"]["spec"]["initContainers"][0]["image"] for item in found}
+    manifests = [file.read_text() for file in (ROOT / "spark_jobs").glob("*.yaml")]
+    airflow = values("eks")
+    jobs = {name for text in manifests for name in re.findall(r"^  image: (\S+)", text, re.MULTILINE)}
+    assert pulled == jobs | {f"{airflow['defaultAirflowRepository']}:{airflow['defaultAirflowTag']}"}
 
 
 def data_buckets() -> set[str]:

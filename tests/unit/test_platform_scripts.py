@@ -80,7 +80,12 @@ def test_up_has_what_each_step_needs(platform: Platform) -> None:
     base = first(calls, "-k k8s/base")  # the namespaces that the operators watch
     assert base < first(calls, "create -f -") < min(first(calls, f"upgrade --install {chart}") for chart in charts)
     steps = (
-        *("upgrade --install monitoring", "-k k8s/monitoring", "upgrade --install strimzi", "-k k8s/overlays/local"),
+        *(
+            "upgrade --install monitoring",
+            "-k k8s/monitoring",
+            "upgrade --install strimzi",
+            "kustomize k8s/overlays/local",
+        ),
         *("-k k8s/overlays/local/kafka", "wait kafka/kafka", "upgrade --install airflow"),
         "wait job/airflow-create-user",
     )
