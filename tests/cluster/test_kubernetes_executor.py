@@ -151,7 +151,7 @@ def test_a_run_whose_logs_are_read_back_from_s3(airflow: Airflow, core: Any, nam
         assert {pod.spec.service_account_name for pod in pods.seen.values()} == {"airflow-worker"}
         assert not [name for pod in pods.seen.values() for name in secret_keys(pod)]
         # Nothing of it stays on a disk of ours; its pods go, and the log is in S3.
-        assert soon(lambda: not pods.now(), 30)
+        assert soon(lambda: not pods.now(), 120)
     assert not list(airflow.home.glob("logs/dag_id=*"))
     assert "342 passengers survived, by sex: {'female': 233, 'male': 109}" in run.log("say")
 

@@ -73,7 +73,7 @@ def test_the_real_list_goes_through_every_part(
     assert consume(kafka, names["topic"], "another-reader", keep).count == 891
     assert (len(ages), ages[b"1"], ages[b"6"]) == (891, 22.0, None)
 
-    for line in ("passengers  891, of whom 342 survived", names["topic"], current.passengers_path, "make ui"):
+    for line in ("passengers  891, of whom 342 survived", names["topic"], current.passengers_path):
         assert line in run.xcoms["summarize"]
 
 
