@@ -73,6 +73,7 @@ def test_make_run_needs_no_network_once_everything_is_there(state: str) -> None:
     _, _, summary = done.stdout.partition("titanic_etl succeeded")
     assert "891, of whom 342 survived (233 female, 109 male" in summary
     assert "titanic.passengers: 891 sent, 891 read back" in summary
+    assert "make ui opens Airflow in the browser" in summary
     assert "Traceback" not in done.stdout + done.stderr
 
     # The same again, without what the first run had to prepare; then nothing is left running.
