@@ -30,7 +30,7 @@ def fetch(state_dir: Path) -> list[Path]:
     :returns: the jars that drivers get.
     :raises StackError: a package cannot be had, or a jar is not the locked one.
     """
-    mirror = image_jars._mirror(state_dir, os.environ.get("MAVEN_MIRROR", ""))
+    mirror = image_jars.mirror(state_dir, os.environ.get("MAVEN_MIRROR", ""))
     chosen = replace(settings.from_environment(state_dir.parent), state_dir=state_dir, ivy_settings=mirror)
     options = tuple(image_jars.proxy_options())
     found = ivy.beyond_pyspark(

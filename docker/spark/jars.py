@@ -38,7 +38,7 @@ def gather(folder: Path) -> list[Path]:
 
     :raises StackError: a package cannot be had.
     """
-    settings = _mirror(folder, os.environ.get("MAVEN_MIRROR", ""))
+    settings = mirror(folder, os.environ.get("MAVEN_MIRROR", ""))
     gathered = []
     for name, (wanted, excludes) in SETS.items():
         target = folder / name
@@ -88,7 +88,7 @@ def proxy_options() -> Iterator[str]:
         yield f"-Dhttp.nonProxyHosts={'|'.join('*' + host if host.startswith('.') else host for host in hosts)}"
 
 
-def _mirror(folder: Path, url: str) -> str:
+def mirror(folder: Path, url: str) -> str:
     """A settings file of Ivy for a mirror of Maven Central; its path, or empty."""
     if not url:
         return ""
