@@ -21,6 +21,10 @@ esac
 . k8s/steps/charts.sh
 
 up() {
+  if has airflow; then git_repo >/dev/null; fi
+  if [ "$OVERLAY" = eks ] && [ -z "${IMAGE_REGISTRY:-}" ]; then
+    fail "IMAGE_REGISTRY: where bigdata/airflow and bigdata/spark are; a public registry's \"bigdata\" is somebody else"
+  fi
   provider_up
   provider_images
   step "Namespaces, accounts and Roles"
@@ -92,14 +96,16 @@ down() {
     if [ "$PROVIDER" = eks ]; then # or the disks and the load balancer would outlive it
       eksctl utils write-kubeconfig --config-file "$EKS"
       remove_all
-      kubectl wait pv --all --for=delete --timeout "$WAIT" || echo "Some disks stay, see above."
+      if [ -n "$(kubectl get pv --output name)" ]; then
+        kubectl wait pv --all --for=delete --timeout "$WAIT" || echo "Some disks stay, see above."
+      fi
     fi
     $command
-  elif ask "Delete the namespaces airflow and bigdata with their data: Airflow's database, objects in S3, topics, passwords?"; then
+  elif ask "Remove it all from $(kubectl config current-context), with the namespaces airflow and bigdata and their data: Airflow's \
+database, objects in S3, topics, passwords?"; then
     remove_all
   else
-    remove_airflow
-    echo "The namespaces airflow and bigdata stay as they are, with the operators that look after what is in them."
+    echo "All stays as it is."
   fi
 }
 

@@ -56,18 +56,32 @@ install_autoscaler() {
     --set-string "autoDiscovery.clusterName=$(of_eks name)" --set-string "awsRegion=$(of_eks region)"
 }
 
-install_airflow() {
-  local repo=${GIT_REPO:-$(git remote get-url origin 2>/dev/null || true)} given=()
+# Looked at before anything is made: what gitSync clones. Files of AIRFLOW_VALUES may say it, too.
+git_repo() {
+  local repo=${GIT_REPO:-$(git remote get-url origin 2>/dev/null || true)}
   case $repo in
-    https://* | http://* | git://* | ssh://*) ;;
-    *) fail "GIT_REPO: the address of the repository that gitSync is to clone; found '$repo'" ;;
+    http*://*@*) fail "GIT_REPO: the address has a user in it, and would be shown to whoever may read a pod. Without it, and \
+docs/platform.md for the Secret with the password" ;;
+    https://* | http://* | git://* | ssh://* | *@*:*) echo "$repo" ;;
+    *) [ -n "${AIRFLOW_VALUES:-}" ] || fail "GIT_REPO: the address of the repository that gitSync is to clone; found '$repo'" ;;
   esac
-  given+=(--set-string "dags.gitSync.repo=$repo" --set-string "dags.gitSync.ref=${GIT_REF:-main}")
+}
+
+install_airflow() {
+  local repo file given=()
+  repo=$(git_repo)
+  # Before the files of AIRFLOW_VALUES, which may say otherwise; --set would win over them.
+  file=$(mktemp)
+  cat >"$file" <<YAML
+dags: {gitSync: {repo: "$repo", ref: "${GIT_REF:-main}"}}
+YAML
+  given+=(--values "$file")
   if [ -n "${IMAGE_REGISTRY:-}" ]; then
     given+=(--set-string "defaultAirflowRepository=$IMAGE_REGISTRY/bigdata/airflow"
       --set-string "config.bigdata.image_registry=$IMAGE_REGISTRY")
+  else # the nodes have them; from a public registry it would be somebody else's "bigdata"
+    given+=(--set-string images.airflow.pullPolicy=Never --set-string images.pod_template.pullPolicy=Never)
   fi
-  local file
   for file in ${AIRFLOW_VALUES:-}; do given+=(--values "$file"); done
   # Jobs cannot be changed; those that have ended would refuse a new image.
   kubectl --namespace airflow delete job airflow-run-airflow-migrations airflow-create-user --ignore-not-found
@@ -77,7 +91,10 @@ install_airflow() {
 }
 
 show_login() {
+  local balancer
+  balancer=$(kubectl --namespace airflow get service airflow-api-server --output 'jsonpath={.status.loadBalancer.ingress[0].hostname}')
   step "Airflow"
+  [ -z "$balancer" ] || echo "http://$balancer:8080 from the cluster's network, or"
   cat <<TEXT
 kubectl --namespace airflow port-forward service/airflow-api-server 8080:8080
 then http://localhost:8080   user $(of_secret airflow airflow-admin username)

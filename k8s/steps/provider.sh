@@ -15,12 +15,18 @@ provider_up() {
       ;;
     minikube)
       need minikube "https://minikube.sigs.k8s.io"
-      minikube start --profile "$CLUSTER_NAME" --cpus 4 --memory 10g
+      minikube start --profile "$CLUSTER_NAME" --cpus "${MINIKUBE_CPUS:-4}" --memory "${MINIKUBE_MEMORY:-10g}"
       kubectl config use-context "$CLUSTER_NAME"
       ;;
     eks)
       need eksctl "https://eksctl.io"
-      eksctl get cluster --config-file "$EKS" >/dev/null 2>&1 || eksctl create cluster --config-file "$EKS"
+      if eksctl get cluster --config-file "$EKS" >/dev/null 2>&1; then # perhaps half of it; what is there is passed over
+        eksctl create nodegroup --config-file "$EKS"
+        eksctl create addon --config-file "$EKS"
+        eksctl create podidentityassociation --config-file "$EKS"
+      else
+        eksctl create cluster --config-file "$EKS"
+      fi
       eksctl utils write-kubeconfig --config-file "$EKS"
       AWS_REGION=${AWS_REGION:-$(of_eks region)}
       ;;

@@ -49,8 +49,8 @@ make_secrets() {
       ;;
     *)
       kubectl --namespace airflow get secret airflow-metadata >/dev/null 2>&1 || fail "Airflow's database is yours to give:
-  kubectl --namespace airflow create secret generic airflow-metadata \\
-    --from-literal=connection=postgresql+psycopg2://user:password@host:5432/airflow"
+  kubectl --namespace airflow create secret generic airflow-metadata --from-file=connection=/dev/stdin
+and on its input, without an end of line: postgresql+psycopg2://user:password@host:5432/airflow"
       aws="{\"conn_type\": \"aws\", \"extra\": {\"region_name\": \"${AWS_REGION:?the region of the buckets}\"}}"
       ;;
   esac

@@ -18,13 +18,25 @@ HELM = Path(__file__).parents[2] / "helm"
 WITHOUT_TOKEN = {"airflow-dag-processor", "airflow-statsd", "airflow-create-user-job", "airflow-migrate-database-job"}
 
 
-@pytest.fixture(scope="module", params=["local", "eks"])
+# The files beside custom_values.yaml, and what a private repository adds.
+VARIANTS = {
+    "local": (["local"], []),
+    "eks": (["eks"], []),
+    "git-bundle": (["local", "git-bundle"], []),
+    "https": (["local"], ["dags.gitSync.credentialsSecret=git-credentials"]),
+    "ssh": (["local"], ["dags.gitSync.sshKeySecret=git-ssh", "dags.gitSync.knownHosts=github.com ssh-ed25519 x"]),
+}
+
+
+@pytest.fixture(scope="module", params=VARIANTS)
 def rendered(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
     chart = os.environ.get("CHART_AIRFLOW")
     if not chart:
         pytest.skip("CHART_AIRFLOW is not set: the folder or archive of Airflow's chart")
-    files = [f"--values={HELM / name}" for name in ("custom_values.yaml", f"values-{request.param}.yaml")]
-    command = ["helm", "template", "airflow", chart, "--namespace", "airflow", *files]
+    places, more = VARIANTS[request.param]
+    files = [f"--values={HELM / name}" for name in ("custom_values.yaml", *(f"values-{it}.yaml" for it in places))]
+    options = [f"--set={option}" for option in more]
+    command = ["helm", "template", "airflow", chart, "--namespace", "airflow", *files, *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert not done.returncode, done.stderr
     return [item for item in yaml.safe_load_all(done.stdout) if item]
@@ -57,6 +69,12 @@ def test_all_pods_pass_the_restricted_profile(rendered: list[dict[str, Any]], re
         spec.pop("serviceAccountName", None)
         spec.pop("priorityClassName", None)
         core.create_namespaced_pod(restricted, {"metadata": {"name": name}, "spec": spec}, dry_run="All")
+
+
+def test_git_sync_has_no_branch_but_the_one_that_is_named(rendered: list[dict[str, Any]]) -> None:
+    containers = [it for _, spec in pods(rendered) for it in (*spec.get("initContainers", ()), *spec["containers"])]
+    found = [{env["name"]: env.get("value") for env in it["env"]} for it in containers if "git-sync" in it["name"]]
+    assert {(env["GIT_SYNC_BRANCH"], env["GIT_SYNC_REV"], env["GITSYNC_REF"]) for env in found} <= {("", "", "main")}
 
 
 def test_the_chart_gives_rights_to_show_logs_and_to_clear_up(rendered: list[dict[str, Any]]) -> None:

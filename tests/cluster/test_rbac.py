@@ -12,18 +12,23 @@ from . import kustomized
 pytestmark = pytest.mark.cluster
 
 WORKER, TRIGGERER, SCHEDULER = "airflow:airflow-worker", "airflow:airflow-triggerer", "airflow:airflow-scheduler"
-OTHERS = ("airflow:airflow-api-server", "airflow:airflow-dag-processor", "airflow:default", "bigdata:default")
+OTHERS = (
+    *(f"airflow:airflow-{part}" for part in ("api-server", "dag-processor", "cleanup", "create-user-job", "statsd")),
+    *("airflow:airflow-migrate-database-job", "airflow:default", "bigdata:default"),
+)
 DRIVER, FLINK = "bigdata:spark", "bigdata:flink"
 APPLICATIONS, SCHEDULES = "sparkapplications.sparkoperator.k8s.io", "scheduledsparkapplications.sparkoperator.k8s.io"
-DEPLOYMENTS = "flinkdeployments.flink.apache.org"
+DEPLOYMENTS, SESSION_JOBS = "flinkdeployments.flink.apache.org", "flinksessionjobs.flink.apache.org"
 CLUSTERS, TOPICS = "kafkas.kafka.strimzi.io", "kafkatopics.kafka.strimzi.io"
 
 READ = ("get", "list", "watch")
 VERBS = (*READ, "create", "update", "patch", "delete", "deletecollection")
 RESOURCES = (
-    *("pods", "pods/log", "pods/exec", "events", "secrets", "configmaps", "services", "serviceaccounts"),
-    *("persistentvolumeclaims", "deployments.apps", "roles.rbac.authorization.k8s.io"),
-    *(APPLICATIONS, f"{APPLICATIONS}/status", SCHEDULES, DEPLOYMENTS, f"{DEPLOYMENTS}/status", CLUSTERS, TOPICS),
+    *("pods", "pods/log", "pods/exec", "pods/attach", "pods/portforward", "pods/ephemeralcontainers", "events"),
+    *("secrets", "configmaps", "services", "serviceaccounts", "serviceaccounts/token", "persistentvolumeclaims"),
+    *("deployments.apps", "jobs.batch", "roles.rbac.authorization.k8s.io", "nodes", "namespaces"),
+    *(APPLICATIONS, f"{APPLICATIONS}/status", SCHEDULES, DEPLOYMENTS, f"{DEPLOYMENTS}/status", SESSION_JOBS),
+    *(CLUSTERS, TOPICS),
 )
 NAMESPACES = ("airflow", "bigdata", "kube-system")
 
@@ -32,6 +37,7 @@ ALLOWED: dict[tuple[str, str, str], tuple[str, ...]] = {
     (WORKER, "bigdata", APPLICATIONS): (*READ, "create", "patch", "delete"),
     (WORKER, "bigdata", SCHEDULES): (*READ, "create", "patch", "delete"),
     (WORKER, "bigdata", DEPLOYMENTS): (*READ, "create", "patch", "delete"),
+    (WORKER, "bigdata", SESSION_JOBS): (*READ, "create", "patch", "delete"),
     (WORKER, "bigdata", TOPICS): (*READ, "create", "patch"),
     (WORKER, "bigdata", CLUSTERS): READ,
     (WORKER, "bigdata", "pods"): (*READ, "delete"),
@@ -39,6 +45,7 @@ ALLOWED: dict[tuple[str, str, str], tuple[str, ...]] = {
     (WORKER, "bigdata", "events"): ("list",),
     (TRIGGERER, "bigdata", APPLICATIONS): (*READ, "patch", "delete"),
     (TRIGGERER, "bigdata", DEPLOYMENTS): (*READ, "patch", "delete"),
+    (TRIGGERER, "bigdata", SESSION_JOBS): (*READ, "patch", "delete"),
     (TRIGGERER, "bigdata", TOPICS): READ,
     (TRIGGERER, "bigdata", CLUSTERS): READ,
     (TRIGGERER, "bigdata", "pods/log"): ("get",),

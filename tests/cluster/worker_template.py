@@ -18,6 +18,7 @@ HELPERS = """
 {{ define "image_pull_secrets" }}[]{{ end }}
 {{ define "pod_template_image" }}{{ .Values.image }}{{ end }}
 {{ define "container_extra_envs" }}{{ end }}
+{{ define "custom_airflow_environment" }}{{ end }}
 {{ define "airflow_config" }}{{ .Release.Name }}-config{{ end }}
 {{ define "airflow_config_mount" }}
 - {name: config, subPath: airflow.cfg, mountPath: {{ .Values.airflowHome }}/airflow.cfg}
@@ -27,7 +28,7 @@ HELPERS = """
 DEFAULTS: dict[str, Any] = {
     "airflowHome": "/opt/airflow",
     "images": {"pod_template": {"pullPolicy": "IfNotPresent"}},
-    "workers": {"kubernetes": {"nodeSelector": {}, "affinity": {}, "tolerations": [], "env": []}},
+    "workers": {"kubernetes": {"nodeSelector": {}, "affinity": {}, "tolerations": [], "labels": {}, "env": []}},
     "dags": {"gitSync": {"enabled": False}},
 }
 

@@ -41,10 +41,14 @@ def {dag_id}():
 
 
 class Checkout:
-    """A repository with one DAG, named like its folder, and a file beside it, both of one version."""
+    """A repository with one DAG, named like its folder, and a file beside it, both of one version.
+
+    ``link`` leads to a worktree of the newest version, and is moved to the next in one step, as gitSync does it.
+    """
 
     def __init__(self, folder: Path, gate: Path) -> None:
         self.folder, self.gate, self.dag_id = folder, gate, folder.name
+        self.link = folder.with_name(f"{folder.name}-link")
         for name in ("dags", "spark_jobs"):
             (folder / name).mkdir(parents=True)
         (folder / "pyproject.toml").touch()
@@ -52,13 +56,16 @@ class Checkout:
         self._git("init", "--quiet", "--initial-branch=main")
 
     def push(self, version: int) -> None:
-        """Both files in one commit; in the folder itself each is there at once."""
+        """Both files in one commit, and the link to its worktree."""
         dag = DAG.format(dag_id=self.dag_id, version=version, gate=str(self.gate))
         for name, text in {"dags/pushed.py": dag, "data.txt": str(version)}.items():
-            (self.folder / f"{name}.new").write_text(text)
-            (self.folder / f"{name}.new").rename(self.folder / name)
+            (self.folder / name).write_text(text)
         self._git("add", ".")
         self._git("-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "--quiet", "-m", str(version))
+        tree, new = self.folder.with_name(f"{self.folder.name}-{version}"), self.link.with_suffix(".new")
+        self._git("worktree", "add", "--quiet", "--detach", str(tree))
+        new.symlink_to(tree)
+        new.rename(self.link)
 
     def _git(self, *arguments: str) -> None:
         subprocess.run(["git", *arguments], cwd=self.folder, check=True)
@@ -69,7 +76,7 @@ def bundles(folder: Checkout, git: Checkout) -> list[dict[str, Any]]:
         {
             "name": "folder",
             "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
-            "kwargs": {"path": str(folder.folder / "dags"), "refresh_interval": 1},
+            "kwargs": {"path": str(folder.link / "dags"), "refresh_interval": 1},
         },
         {
             "name": "git",

@@ -15,7 +15,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 HELM = ROOT / "helm"
 SCHEMA = ROOT.parent / "shared" / "schemas" / "airflow-chart-1.22.0.values.schema.json"
-PLACES = ["", "local", "eks"]
+PLACES = ["", "local", "eks", "git-bundle"]
 
 
 def values(place: str) -> dict[str, Any]:
@@ -52,6 +52,12 @@ def test_the_chart_s_schema(place: str) -> None:
     assert [f"{list(error.path)}: {error.message}" for error in errors] == []
     # The schema lets unknown keys pass at the top.
     assert set(found) <= set(schema["properties"])
+
+
+def test_git_sync_takes_the_branch_that_is_named() -> None:
+    """The chart's ``branch`` is git-sync 3's, and wins over ``ref`` in git-sync 4 unless it and ``rev`` are empty."""
+    chosen = values("")["dags"]["gitSync"]
+    assert (chosen["ref"], chosen["branch"], chosen["rev"]) == ("main", "", "")
 
 
 def test_the_versions_are_those_of_the_lock_and_the_images() -> None:

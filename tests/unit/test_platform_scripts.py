@@ -20,6 +20,7 @@ case "${0##*/} $*" in
   *" get secret "*) [ "${*: -1}" = "${THERE:-}" ] ;;
   *"get namespace "*) [ "${STATE:-}" != none ] ;;
   *"create -f -"*) cat >>"$CALLS.stdin" ;;
+  *"get pv --output name"*) echo persistentvolume/x ;;
   helm*" status "*) [ "${STATE:-}" = none ] && exit 1; echo "{\\"info\\":{\\"status\\":\\"${STATE:-deployed}\\"}}" ;;
 esac
 """
@@ -97,6 +98,34 @@ def test_up_has_what_each_step_needs(platform: Platform) -> None:
         assert first(calls, f"create namespace {name}") < label < first(calls, f"upgrade --install {name}")
 
 
+@pytest.mark.parametrize("repo", ["https://me:secret@example.org/dags.git", "dags", ""])
+def test_a_repository_that_cannot_be_is_told_before_anything_is_made(platform: Platform, repo: str) -> None:
+    with pytest.raises(AssertionError, match="GIT_REPO"):
+        platform.run("up", GIT_REPO=repo)
+    assert not platform.calls.exists()
+
+
+@pytest.mark.parametrize(
+    "repo", ["git@example.org:me/dags.git", "ssh://git@example.org/dags.git", "https://example.org/x"]
+)
+def test_a_repository_s_address_may_have_these_forms(platform: Platform, repo: str) -> None:
+    assert platform.source("git_repo", GIT_REPO=repo).strip() == repo
+
+
+@pytest.mark.parametrize(("registry", "policy"), [("", "Never"), ("registry.example.org/us", "")])
+def test_without_a_registry_no_image_is_pulled(platform: Platform, registry: str, policy: str) -> None:
+    calls = platform.run("up", COMPONENTS="airflow", GIT_REPO="https://example.org/x", IMAGE_REGISTRY=registry)
+    installed = calls[first(calls, "upgrade --install airflow")]
+    assert ("images.pod_template.pullPolicy=Never" in installed) == bool(policy)
+    assert (f"defaultAirflowRepository={registry}/bigdata/airflow" in installed) == bool(registry)
+
+
+def test_eks_wants_a_registry(platform: Platform) -> None:
+    with pytest.raises(AssertionError, match="IMAGE_REGISTRY"):
+        platform.run("up", "eks", GIT_REPO="https://example.org/x")
+    assert not platform.calls.exists()
+
+
 def test_down_lets_each_operator_finish_what_it_looks_after(platform: Platform) -> None:
     calls = platform.run("down", YES="1")
     airflow = first(calls, "uninstall airflow")
@@ -131,11 +160,8 @@ def test_down_leaves_no_kind_of_an_operator(platform: Platform) -> None:
 
 def test_down_keeps_the_data_and_who_looks_after_it_unless_somebody_says_yes(platform: Platform) -> None:
     calls = platform.run("down")
-    assert [call.split()[4] for call in calls if " uninstall " in call] == ["airflow"]
-    assert not [
-        call for call in calls if " --all " in call or "namespace bigdata delete" in call or "delete -k" in call
-    ]
-    assert "stay as they are" in platform.said
+    assert [call for call in calls if " uninstall " in call or " delete " in call] == []
+    assert "All stays as it is." in platform.said
 
 
 def test_down_of_a_cluster_of_ours_asks_first(platform: Platform) -> None:
