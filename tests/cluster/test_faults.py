@@ -188,17 +188,22 @@ def test_a_driver_that_cannot_start(api: Api, witness: Witness, conf: dict[str, 
 def test_an_executor_pod_that_is_deleted_is_replaced(bench: Bench, core: Any, witness: Witness) -> None:
     gone: list[str] = []
 
-    def executors() -> list[Any]:
-        return list(core.list_namespaced_pod(NAMESPACE, label_selector="spark-role=executor").items)
+    slow = application("slow")
+
+    def running() -> list[str]:
+        """Its executors, and none that an earlier test has left; one that is pending is not in its status yet."""
+        selector = f"spark-role=executor,sparkoperator.k8s.io/app-name={slow.name}"
+        pods = core.list_namespaced_pod(NAMESPACE, label_selector=selector).items
+        return [pod.metadata.name for pod in pods if pod.status.phase == "Running"]
 
     def delete(state: Any) -> None:
         if state.raw == "RUNNING" and not gone:
-            assert soon(executors, 60)
-            (pod,) = executors()
-            core.delete_namespaced_pod(pod.metadata.name, NAMESPACE, grace_period_seconds=0)
-            gone.append(pod.metadata.name)
+            assert soon(running, 60)
+            (name,) = running()
+            core.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=0)
+            gone.append(name)
 
-    outcome = bench.run(application("slow"), delete)
+    outcome = bench.run(slow, delete)
     outcome.check("job")
     assert gone
     assert sum(outcome.executors.values()) == 2
