@@ -30,8 +30,7 @@ def measure(client: Api) -> tuple[float, list[float]]:
     """Seconds of a run, from its request; and of each task, from queued to started."""
     began = time.monotonic()
     run = client.trigger("two_tasks")
-    while (state := run.state()) in ("queued", "running"):
-        time.sleep(0.1)
+    state = run.wait(pause=0.1)
     seconds = time.monotonic() - began
     if state != "success":
         raise SystemExit(f"{run.run_id}: {state}")

@@ -2,7 +2,8 @@
 
 The same manifest, `spark_jobs/spark_pi.yaml`, by each runtime: on this machine, by `spark-submit --master k8s://`, and by
 the Spark operator. The first two need a Spark beside Airflow, which Airflow's image has none of; the last two run where
-a cluster answers at the connection `kubernetes_default`. What cannot run is skipped. It takes no params: the manifest is plain, so that `kubectl apply` takes it as it is, too.
+a cluster answers at the connection `kubernetes_default`. What cannot run is skipped. It takes no params: the manifest is
+plain, so that `kubectl apply` takes it as it is, too.
 """
 
 from __future__ import annotations

@@ -46,11 +46,11 @@ class Run:
         found: list[dict[str, Any]] = self.api.ask(f"{self.path}/taskInstances")["task_instances"]
         return found
 
-    def wait(self, seconds: float = 240.0) -> str:
+    def wait(self, seconds: float = 240.0, pause: float = 0.5) -> str:
         deadline = time.monotonic() + seconds
         while (state := self.state()) in ("queued", "running"):
             assert time.monotonic() < deadline, self.tasks()
-            time.sleep(0.5)
+            time.sleep(pause)
         return state
 
     def log(self, task_id: str, try_number: int = 1, map_index: int = -1) -> str:

@@ -68,14 +68,12 @@ docs/platform.md for the Secret with the password" ;;
 }
 
 install_airflow() {
-  local repo file given=()
+  local repo source file given=()
   repo=$(git_repo)
-  # Before the files of AIRFLOW_VALUES, which may say otherwise; --set would win over them.
-  file=$(mktemp)
-  cat >"$file" <<YAML
-dags: {gitSync: {repo: "$repo", ref: "${GIT_REF:-main}"}}
-YAML
-  given+=(--values "$file")
+  # A file, before those of AIRFLOW_VALUES, which may say otherwise; --set would win over them.
+  source=$(mktemp)
+  echo "dags: {gitSync: {repo: \"$repo\", ref: \"${GIT_REF:-main}\"}}" >"$source"
+  given+=(--values "$source")
   if [ -n "${IMAGE_REGISTRY:-}" ]; then
     given+=(--set-string "defaultAirflowRepository=$IMAGE_REGISTRY/bigdata/airflow"
       --set-string "config.bigdata.image_registry=$IMAGE_REGISTRY")
@@ -87,6 +85,7 @@ YAML
   kubectl --namespace airflow delete job airflow-run-airflow-migrations airflow-create-user --ignore-not-found
   install airflow airflow "${CHART_AIRFLOW:-}" "airflow --repo https://airflow.apache.org --version 1.22.0" \
     --values helm/custom_values.yaml --values "helm/values-$OVERLAY.yaml" "${given[@]}"
+  rm -f "$source"
   kubectl --namespace airflow wait job/airflow-create-user --for=condition=complete --timeout "$WAIT"
 }
 

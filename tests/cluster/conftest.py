@@ -82,6 +82,15 @@ def namespace(api_client: Any, core: Any) -> Iterator[str]:
     core.delete_namespace(name)
 
 
+@pytest.fixture
+def restricted(core: Any) -> Iterator[str]:
+    """A namespace that enforces Pod Security "restricted"."""
+    from .restricted import empty  # which imports from here
+
+    with empty(core) as name:
+        yield name
+
+
 def bind(api_client: Any, namespace: str, role: str, account: str) -> None:
     from kubernetes.client import RbacAuthorizationV1Api
 

@@ -21,24 +21,31 @@ _NO_IMAGE = ("ErrImagePull", "ImagePullBackOff")
 
 
 @contextmanager
+def empty(core: Any) -> Iterator[str]:
+    """A namespace with nothing in it; gone afterwards."""
+    name = f"restricted-{uuid.uuid4().hex[:8]}"
+    core.create_namespace({"metadata": {"name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}})
+    yield name
+    core.delete_namespace(name)
+
+
+@contextmanager
 def namespace(api_client: Any) -> Iterator[str]:
     """A namespace with the service account that drivers use; gone afterwards."""
     from kubernetes.client import CoreV1Api, RbacAuthorizationV1Api
 
-    core, name = CoreV1Api(api_client), f"bigdata-{uuid.uuid4().hex[:8]}"
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    core.create_namespace({"metadata": {"name": name, "labels": labels}})
-    core.create_namespaced_service_account(name, {"metadata": {"name": SERVICE_ACCOUNT}})
-    RbacAuthorizationV1Api(api_client).create_namespaced_role_binding(
-        name,
-        {
-            "metadata": {"name": SERVICE_ACCOUNT},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"},
-            "subjects": [{"kind": "ServiceAccount", "name": SERVICE_ACCOUNT, "namespace": name}],
-        },
-    )
-    yield name
-    core.delete_namespace(name)
+    core = CoreV1Api(api_client)
+    with empty(core) as name:
+        core.create_namespaced_service_account(name, {"metadata": {"name": SERVICE_ACCOUNT}})
+        RbacAuthorizationV1Api(api_client).create_namespaced_role_binding(
+            name,
+            {
+                "metadata": {"name": SERVICE_ACCOUNT},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"},
+                "subjects": [{"kind": "ServiceAccount", "name": SERVICE_ACCOUNT, "namespace": name}],
+            },
+        )
+        yield name
 
 
 def output(core: Any, namespace: str, image: str, *args: str, user: int | None = None, **env: str) -> str:

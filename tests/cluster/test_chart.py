@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from . import helm
 
 pytestmark = pytest.mark.cluster
 HELM = Path(__file__).parents[2] / "helm"
@@ -30,24 +29,12 @@ VARIANTS = {
 
 @pytest.fixture(scope="module", params=VARIANTS)
 def rendered(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
-    chart = os.environ.get("CHART_AIRFLOW")
-    if not chart:
-        pytest.skip("CHART_AIRFLOW is not set: the folder or archive of Airflow's chart")
+    chart = helm.chart("CHART_AIRFLOW", "helm/custom_values.yaml")
     places, more = VARIANTS[request.param]
     files = [f"--values={HELM / name}" for name in ("custom_values.yaml", *(f"values-{it}.yaml" for it in places))]
     options = [f"--set={option}" for option in more]
-    command = ["helm", "template", "airflow", chart, "--namespace", "airflow", *files, *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert not done.returncode, done.stderr
-    return [item for item in yaml.safe_load_all(done.stdout) if item]
-
-
-@pytest.fixture
-def restricted(core: Any) -> Iterator[str]:
-    name = f"airflow-{uuid.uuid4().hex[:8]}"
-    core.create_namespace({"metadata": {"name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}})
-    yield name
-    core.delete_namespace(name)
+    text = helm.helm("template", "airflow", chart, "--namespace", "airflow", *files, *options)
+    return [item for item in yaml.safe_load_all(text) if item]
 
 
 def pods(rendered: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +12,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from . import helm
 
 pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).parents[2]
@@ -65,24 +65,15 @@ CLUSTER_WIDE: dict[str, dict[str, set[str]]] = {
 }
 
 
-def helm(*command: str) -> str:
-    done = subprocess.run(["helm", *command], capture_output=True, text=True, check=False)
-    assert not done.returncode, done.stderr
-    return done.stdout
-
-
 def where(chart: Chart) -> str:
-    found = os.environ.get(chart.variable)
-    if not found:
-        pytest.skip(f"{chart.variable} is not set: the folder or archive of the chart of {chart.values}")
-    return found
+    return helm.chart(chart.variable, chart.values)
 
 
 @cache
 def text(chart: Chart) -> str:
     options = ("--namespace", chart.namespace, "--values", str(ROOT / chart.values), *chart.arguments)
     # A helm that was built by hand takes itself for one of Kubernetes 1.20.
-    return helm("template", chart.release, where(chart), "--kube-version=1.34.0", *options)
+    return helm.helm("template", chart.release, where(chart), "--kube-version=1.34.0", *options)
 
 
 def template(chart: Chart) -> list[dict[str, Any]]:
@@ -128,19 +119,11 @@ def test_each_value_is_one_that_the_chart_has_and_differs_from_its_own(name: str
 
 @pytest.mark.parametrize("name", CHARTS)
 def test_the_version_is_the_one_that_is_installed_and_told(name: str) -> None:
-    version = yaml.safe_load(helm("show", "chart", where(CHARTS[name])))["version"]
+    version = yaml.safe_load(helm.helm("show", "chart", where(CHARTS[name])))["version"]
     steps, values = (ROOT / "k8s/steps/charts.sh").read_text(), (ROOT / CHARTS[name].values).read_text()
     (installed,) = re.findall(rf"{CHARTS[name].variable}:-}}\" \\\n.*--version (\S+)\"", steps)
     assert installed == version
     assert f"chart {version}" in values.partition("\n\n")[0]
-
-
-@pytest.fixture
-def restricted(core: Any) -> Iterator[str]:
-    name = f"operators-{uuid.uuid4().hex[:8]}"
-    core.create_namespace({"metadata": {"name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}})
-    yield name
-    core.delete_namespace(name)
 
 
 def named(item: dict[str, Any]) -> str:

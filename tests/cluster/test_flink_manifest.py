@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from . import kustomized
+from . import kustomized, restricted
 
 pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).parents[2]
@@ -18,10 +18,8 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def namespace(core: Any) -> Iterator[str]:
-    name = kustomized.names()["bigdata"]
-    core.create_namespace({"metadata": {"name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}})
-    yield name
-    core.delete_namespace(name)
+    with restricted.empty(core) as name:
+        yield name
 
 
 @pytest.fixture

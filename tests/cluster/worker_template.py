@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from .helm import helm
 
 VALUES = Path(__file__).parents[2] / "helm" / "custom_values.yaml"
 # What the template asks the chart for, as far as a worker without gitSync needs it.
@@ -45,10 +46,7 @@ def worker(image: str, folder: Path) -> dict[str, Any]:
     (folder / "values.yaml").write_text(json.dumps({**DEFAULTS, "image": image}))
     del chosen["dags"]
     (folder / "chosen.yaml").write_text(yaml.safe_dump(chosen))
-    command = ["helm", "template", "airflow", str(folder), "--values", str(folder / "chosen.yaml")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert not done.returncode, done.stderr
-    pod: dict[str, Any] = yaml.safe_load(done.stdout)
+    pod: dict[str, Any] = yaml.safe_load(helm("template", "airflow", str(folder), f"--values={folder / 'chosen.yaml'}"))
     pod["spec"]["volumes"].append({"name": "dags", "configMap": {"name": "dags"}})
     (container,) = pod["spec"]["containers"]
     container["volumeMounts"].append({"name": "dags", "mountPath": "/opt/airflow/dags"})
