@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from bigdata import settings
 from bigdata.errors import ConfigError, StackError
+from bigdata.kafka import strimzi
 from bigdata.kafka.config import KafkaConfig
 from bigdata.storage.objects import ObjectStore
 
@@ -13,6 +15,14 @@ if TYPE_CHECKING:
     from airflow.sdk import Connection
 
 log = logging.getLogger(__name__)
+
+
+class StrimziCluster(NamedTuple):
+    """A Kafka resource."""
+
+    name: str
+    namespace: str
+
 
 # Keys that people give Secrets with AWS credentials, and where an Airflow connection keeps the same.
 _AWS_FIELDS = {
@@ -44,12 +54,54 @@ def object_store(conn_id: str) -> ObjectStore:
 
 
 def kafka(conn_id: str) -> KafkaConfig:
-    """Kafka by a connection in the Kafka provider's form: all options in the extra, by Kafka's own names.
+    """Kafka by a connection whose extra has options by Kafka's own names, as the Kafka provider's connections have.
 
-    :raises StackError: there is no such connection.
+    User and password may also be the connection's login and password, the address its host. With ``strimzi.cluster``
+    the address and the certificates are those of the Kafka resource, the credentials those of the KafkaUser.
+
+    :raises StackError: there is no such connection, or no such cluster yet.
     :raises ConfigError: an option is missing or not known.
     """
-    return KafkaConfig.from_properties(f"connection {conn_id}", get(conn_id).extra_dejson)
+    connection = get(conn_id)
+    source, options = f"connection {conn_id}", dict(connection.extra_dejson)
+    named = {key: str(options.pop(key)) for key in strimzi.OPTIONS if options.get(key)}
+    if named:
+        options |= _strimzi(source, named)
+    if connection.host:
+        port = f":{connection.port}" if connection.port else ""
+        options.setdefault("bootstrap.servers", f"{connection.host}{port}")
+    for key, value in (("sasl.username", connection.login), ("sasl.password", connection.password)):
+        if value:
+            options.setdefault(key, value)
+    return KafkaConfig.from_properties(source, options)
+
+
+def strimzi_cluster(conn_id: str) -> StrimziCluster | None:
+    """The Kafka resource that a connection names; None where it names an address."""
+    options = get(conn_id).extra_dejson
+    if not options.get("strimzi.cluster"):
+        return None
+    return StrimziCluster(options["strimzi.cluster"], options.get("strimzi.namespace") or settings.load().namespace)
+
+
+def _strimzi(source: str, named: dict[str, str]) -> dict[str, str]:
+    if "strimzi.cluster" not in named:
+        raise ConfigError(f"{source}: {next(iter(named))} needs strimzi.cluster")
+    return strimzi.properties(
+        kubernetes_client(),
+        source,
+        named["strimzi.cluster"],
+        named.get("strimzi.namespace") or settings.load().namespace,
+        named.get("strimzi.listener", ""),
+        named.get("strimzi.user", ""),
+    )
+
+
+def kubernetes_client(conn_id: str = "") -> Any:
+    """A client of the cluster that a connection means; default: ``[bigdata] kubernetes_conn_id``."""
+    from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
+
+    return KubernetesHook(conn_id=conn_id or settings.load().kubernetes_conn_id).api_client
 
 
 def get(conn_id: str) -> Connection:

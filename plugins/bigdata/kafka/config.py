@@ -32,6 +32,8 @@ _OPTIONS = {
 }
 # The same as texts, as a connection or a Strimzi Secret holds them.
 _PEM = ("ssl.ca.pem", "ssl.certificate.pem", "ssl.key.pem")
+# Where the schemas of Avro records are.
+_REGISTRY = ("schema.registry.url", "schema.registry.basic.auth.user.info")
 # What clients of one kind alone know.
 _PRODUCER = frozenset({"max_request_size", "compression_type"})
 _CONSUMER = frozenset({"client_rack"})
@@ -39,7 +41,7 @@ _WHOLE_NUMBERS = frozenset({"max_request_size"})
 
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
-KNOWN_OPTIONS = (*_OPTIONS, *_PEM)
+KNOWN_OPTIONS = (*_OPTIONS, *_PEM, *_REGISTRY)
 CONNECT_TIMEOUT_MS = 10_000
 METADATA_TIMEOUT_MS = 30_000
 
@@ -50,11 +52,13 @@ class KafkaConfig:
 
     :param options: by kafka-python's names.
     :param pem: certificates and key as texts, by the names in Kafka's documentation, such as ``ssl.ca.pem``.
+    :param registry: of Avro schemas, by its own options' names, such as ``schema.registry.url``.
     """
 
     bootstrap_servers: str
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     pem: Mapping[str, str] = field(default_factory=dict, repr=False)
+    registry: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
     def from_properties(cls, source: str, properties: Mapping[str, Any]) -> KafkaConfig:
@@ -74,7 +78,8 @@ class KafkaConfig:
         if not servers:
             raise ConfigError(f"{source}: bootstrap.servers is missing")
         _check_security(source, options, pem)
-        return cls(servers, options, pem)
+        registry = {key: str(value) for key, value in properties.items() if key in _REGISTRY and value}
+        return cls(servers, options, pem, registry)
 
     def client_options(self) -> dict[str, Any]:
         """Options for any of kafka-python's clients.
