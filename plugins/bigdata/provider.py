@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bigdata import __version__
+from bigdata.kafka.config import MECHANISMS, PROTOCOLS
 
 
 def _option(description: str, default: str, example: str | None = None) -> dict[str, Any]:
@@ -17,12 +18,47 @@ def _option(description: str, default: str, example: str | None = None) -> dict[
     }
 
 
+def _field(label: str, description: str, **schema: Any) -> dict[str, Any]:
+    return {"label": label, "description": description, "schema": {"type": ["string", "null"], **schema}}
+
+
+_SECRET = {"format": "password"}
+# What the form of a connection shows; the options are documented in docs/kafka.md.
+_KAFKA: dict[str, Any] = {
+    "connection-type": "bigdata_kafka",
+    "hook-class-name": "bigdata.hooks.kafka.KafkaHook",
+    "hook-name": "Kafka (PLAIN, TLS, SCRAM, Strimzi)",
+    "ui-field-behaviour": {
+        "hidden-fields": ["schema", "port", "host"],
+        "relabeling": {"login": "User (SASL)", "password": "Password (SASL)"},
+    },
+    "conn-fields": {
+        "bootstrap.servers": _field("Bootstrap servers", "host:port, host:port"),
+        "security.protocol": _field("Security protocol", "", enum=[*PROTOCOLS, None]),
+        "sasl.mechanism": _field("SASL mechanism", "", enum=[*MECHANISMS, None]),
+        "ssl.ca.pem": _field("CA certificates (PEM)", "Of the brokers", format="multiline"),
+        "ssl.certificate.pem": _field("Client certificate (PEM)", "For mTLS", format="multiline"),
+        "ssl.key.pem": _field("Client key (PEM)", "For mTLS", **_SECRET),
+        "strimzi.cluster": _field("Strimzi: Kafka resource", "Instead of an address and certificates"),
+        "strimzi.namespace": _field("Strimzi: namespace", "Default: [bigdata] namespace"),
+        "strimzi.listener": _field("Strimzi: listener", "Default: tls for a user, plain without one"),
+        "strimzi.user": _field("Strimzi: KafkaUser", "Whose Secret has the credentials"),
+        "schema.registry.url": _field("Schema registry", "For Avro"),
+    },
+}
+
+
 def get_provider_info() -> dict[str, Any]:
     """Entry point ``apache_airflow_provider``."""
     return {
         "package-name": "airflow-bigdata",
         "name": "Bigdata",
         "description": "Spark, Kafka and Flink: one DAG, one manifest, on a laptop, on Kubernetes and on EKS.",
+        "connection-types": [_KAFKA],
+        "task-decorators": [
+            {"name": "kafka_produce", "class-name": "bigdata.decorators.kafka.kafka_produce_task"},
+            {"name": "kafka_consume", "class-name": "bigdata.decorators.kafka.kafka_consume_task"},
+        ],
         "config": {
             "bigdata": {
                 "description": "Where SparkApplications run and what they find there.",

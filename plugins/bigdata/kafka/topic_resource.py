@@ -1,6 +1,6 @@
 """Topics by Strimzi's KafkaTopic resource: what the resource says, the topic operator makes true.
 
-Contract: a topic that is there keeps its partitions where they are more, and whatever settings the resource has besides.
+Contract: a topic that is there keeps its partitions where they are more, and other settings that the resource has.
 The call returns when the operator says that the topic is as this call wants it, not when the resource is stored.
 """
 
@@ -20,6 +20,8 @@ from bigdata.kubernetes.watch import follow
 MANAGER = "airflow-bigdata"
 READY_TIMEOUT = 120.0
 _CLUSTER = "strimzi.io/cluster"
+_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_SUBDOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 
 
 def ensure_topic_resource(
@@ -57,12 +59,7 @@ def ensure_topic_resource(
 
 def resource_name(topic: str) -> str:
     """The name of a topic's resource: its own where Kubernetes allows that, else one like it with a hash."""
-    if (
-        re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", topic)
-        and ".." not in topic
-        and ".-" not in topic
-        and "-." not in topic
-    ):
+    if _SUBDOMAIN.fullmatch(topic):
         return topic
     plain = re.sub(r"[^a-z0-9]+", "-", topic.lower()).strip("-") or "topic"
     return f"{plain[:200]}-{hashlib.sha256(topic.encode()).hexdigest()[:8]}"

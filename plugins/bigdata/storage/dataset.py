@@ -60,6 +60,24 @@ def current(fs: FileSystem, base: str) -> Published:
     raise DataError(f"{where}: is no pointer to a dataset: {problem}")
 
 
+def is_published(fs: FileSystem, base: str) -> bool:
+    """Whether a pointer is there, by which :func:`current` finds a version; else the folder may be plain Parquet."""
+    from pyarrow.fs import FileType
+
+    return bool(fs.get_file_info(f"{base.rstrip('/')}/{POINTER}").type == FileType.File)
+
+
+def count_rows(fs: FileSystem, path: str) -> int:
+    """How many rows one dataset has, by the files' own footers.
+
+    :raises DataError: it is gone, or was never there.
+    """
+    try:
+        return int(dataset(fs, path).count_rows())
+    except FileNotFoundError:
+        raise _gone(path) from None
+
+
 def dataset(fs: FileSystem, path: str) -> Dataset:
     """Open the Parquet of one dataset of a version, for its schema, its rows or a filter.
 

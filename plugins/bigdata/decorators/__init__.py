@@ -1,0 +1,1 @@
+"""TaskFlow forms of this library's operators, such as ``@task.kafka_produce``."""
