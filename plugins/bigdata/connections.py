@@ -9,6 +9,7 @@ from bigdata import settings
 from bigdata.errors import ConfigError, StackError
 from bigdata.kafka import strimzi
 from bigdata.kafka.config import KafkaConfig
+from bigdata.kafka.logs import quiet
 from bigdata.storage.objects import ObjectStore
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def kafka(conn_id: str) -> KafkaConfig:
     :raises StackError: there is no such connection, or no such cluster yet.
     :raises ConfigError: an option is missing or not known.
     """
+    quiet()
     connection = get(conn_id)
     source, options = f"connection {conn_id}", dict(connection.extra_dejson)
     named = {key: str(options.pop(key)) for key in strimzi.OPTIONS if options.get(key)}

@@ -21,15 +21,13 @@ class KafkaProduceDecorated(DecoratedOperator, KafkaProduceOperator):  # type: i
 
     custom_operator_name = "@task.kafka_produce"
     template_fields = tuple(dict.fromkeys((*DecoratedOperator.template_fields, *KafkaProduceOperator.template_fields)))
-    shallow_copy_attrs = ("python_callable", "source", "partitioner")
+    shallow_copy_attrs = ("python_callable", *KafkaProduceOperator.shallow_copy_attrs)
 
     def __init__(self, *, python_callable: Callable[..., Any], **kwargs: Any) -> None:
-        upstream = {
-            "source": python_callable,
-            "op_args": kwargs.get("op_args"),
-            "op_kwargs": kwargs.get("op_kwargs"),
-        }
-        super().__init__(python_callable=python_callable, kwargs_to_upstream=upstream, **kwargs)
+        given = {key: kwargs.get(key) for key in ("op_args", "op_kwargs")}
+        super().__init__(
+            python_callable=python_callable, kwargs_to_upstream=given | {"source": python_callable}, **kwargs
+        )
 
 
 class KafkaConsumeDecorated(DecoratedOperator, KafkaConsumeOperator):  # type: ignore[misc]
@@ -37,12 +35,15 @@ class KafkaConsumeDecorated(DecoratedOperator, KafkaConsumeOperator):  # type: i
 
     custom_operator_name = "@task.kafka_consume"
     template_fields = tuple(dict.fromkeys((*DecoratedOperator.template_fields, *KafkaConsumeOperator.template_fields)))
-    shallow_copy_attrs = ("python_callable", "handler")
+    shallow_copy_attrs = ("python_callable", *KafkaConsumeOperator.shallow_copy_attrs)
 
     def __init__(self, *, python_callable: Callable[..., Any], **kwargs: Any) -> None:
-        upstream = {"handler": python_callable, "op_kwargs": kwargs.get("op_kwargs")}
-        rest = _without_first(python_callable)
-        super().__init__(python_callable=rest, kwargs_to_upstream=upstream, **kwargs)
+        given = {key: kwargs.get(key) for key in ("op_args", "op_kwargs")}
+        super().__init__(
+            python_callable=_without_first(python_callable),
+            kwargs_to_upstream=given | {"handler": python_callable},
+            **kwargs,
+        )
 
 
 def kafka_produce_task(python_callable: Callable[..., Any] | None = None, **kwargs: Any) -> TaskDecorator:

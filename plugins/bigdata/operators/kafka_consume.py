@@ -29,7 +29,7 @@ class KafkaConsumeOperator(KafkaTask, BaseOperator):
     """Hand a topic's records to a function until a bound is reached; by default up to where the topic ends now.
 
     :param handler: function, or its dotted path; gets a :class:`bigdata.kafka.records.Record` whose value is decoded,
-        or a list of them with ``batch=True``, and ``op_kwargs``. It raises ``BadRecord`` for a record it refuses; any
+        or a list of them with ``batch=True``, and ``op_args`` and ``op_kwargs``. It raises ``BadRecord`` for a record it refuses; any
         other exception fails the task with nothing of that poll committed. With ``exactly_once`` it returns the
         records to write (one, several or None).
     :param group: default: ``<dag>.<task>``. Tasks with one group share the partitions.
@@ -58,10 +58,11 @@ class KafkaConsumeOperator(KafkaTask, BaseOperator):
         "max_records",
         "max_seconds",
         "idle_seconds",
+        "op_args",
         "op_kwargs",
         "kafka_conn_id",
     )
-    template_fields_renderers = {"op_kwargs": "py"}
+    template_fields_renderers = {"op_args": "py", "op_kwargs": "py"}
     shallow_copy_attrs: Sequence[str] = ("handler",)
     ui_color = "#fef7e0"
 
@@ -84,6 +85,7 @@ class KafkaConsumeOperator(KafkaTask, BaseOperator):
         output_format: str = "json",
         output_schema: Mapping[str, Any] | str | None = None,
         stall_timeout: float = _STALL_TIMEOUT,
+        op_args: Sequence[Any] | None = None,
         op_kwargs: Mapping[str, Any] | None = None,
         kafka_conn_id: str | None = None,
         **kwargs: Any,
@@ -99,7 +101,8 @@ class KafkaConsumeOperator(KafkaTask, BaseOperator):
         self.value_format, self.schema, self.dead_letter_topic = value_format, schema, dead_letter_topic
         self.exactly_once, self.output_topic = exactly_once, output_topic
         self.output_format, self.output_schema = output_format, output_schema
-        self.op_kwargs, self.kafka_conn_id = dict(op_kwargs or {}), kafka_conn_id
+        self.op_args, self.op_kwargs = list(op_args or ()), dict(op_kwargs or {})
+        self.kafka_conn_id = kafka_conn_id
         self._reader: Reader | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -121,7 +124,7 @@ class KafkaConsumeOperator(KafkaTask, BaseOperator):
         handler = self.handler
         if isinstance(handler, str):
             handler = self.handler = import_string(handler)
-        return handler(records, **self.op_kwargs) if callable(handler) else None
+        return handler(records, *self.op_args, **self.op_kwargs) if callable(handler) else None
 
     def _consume(self, context: Context) -> Consumed:
         from bigdata.kafka.consume import consume

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from bigdata.operators.kafka_task import KafkaTask, names
+from bigdata.operators.kafka_task import Function, KafkaTask, names, wrapped
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -52,7 +52,6 @@ class KafkaProduceOperator(KafkaTask, BaseOperator):
     template_fields: Sequence[str] = (
         "topic",
         "source",
-        "key",
         "headers",
         "expected_count",
         "op_args",
@@ -60,7 +59,7 @@ class KafkaProduceOperator(KafkaTask, BaseOperator):
         "kafka_conn_id",
     )
     template_fields_renderers = {"op_args": "py", "op_kwargs": "py"}
-    shallow_copy_attrs: Sequence[str] = ("source", "partitioner")
+    shallow_copy_attrs: Sequence[str] = ("source", "headers", "key", "partitioner")
     ui_color = "#e6f4ea"
 
     def __init__(
@@ -84,7 +83,8 @@ class KafkaProduceOperator(KafkaTask, BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.topic, self.source, self.key, self.headers, self.partitioner = topic, source, key, headers, partitioner
+        self.topic, self.source, self.headers = topic, wrapped(source), wrapped(headers)
+        self.key, self.partitioner = key, partitioner
         self.value_format, self.schema = value_format, schema
         self.transactional, self.transaction_timeout = transactional, transaction_timeout
         self.delivery_timeout, self.expected_count = delivery_timeout, expected_count
@@ -99,11 +99,13 @@ class KafkaProduceOperator(KafkaTask, BaseOperator):
 
         config, me = self.kafka(), names(context)
         value_format = self.make_format(config, self.value_format, self.schema)
-        items, count = rows(self.source, lambda function: self._call(function, context), self.s3_conn_id)
+        source = self._call(self.source.function, context) if isinstance(self.source, Function) else self.source
+        items, count = rows(source, self.s3_conn_id)
+        headers = self.headers.function if isinstance(self.headers, Function) else self.headers
         receipt = produce(
             config,
             self.topic,
-            encode(self._counted(items, count), value_format, self.key, self.headers),
+            encode(self._counted(items, count), value_format, self.key, headers),
             me.delivery(None if self.transactional else context["ti"].try_number),
             transactional_id=me.transactional_id if self.transactional else "",
             transaction_timeout=self.transaction_timeout,

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Sized
 from typing import Any
 
 from bigdata import settings
 from bigdata.errors import ConfigError, DataError
 
-#: something to iterate over, a function that gives such, or where Parquet is: a path, an s3:// URI, an Asset of one
-Source = Iterable[Any] | Callable[..., Any] | str | Any
+#: something to iterate over, or where Parquet is: a path in the project, an s3:// URI, an Asset of one
+Source = Iterable[Any] | str | Any
 
 
-def rows(source: Source, call: Callable[[Callable[..., Any]], Any], s3_conn_id: str | None = None) -> tuple[Any, int]:
+def rows(source: Source, s3_conn_id: str | None = None) -> tuple[Iterable[Any], int]:
     """What to iterate over, and how many items it will give; -1 where nobody knows before.
 
-    :param call: calls a function as a task does.
     :raises ConfigError: nothing of it can be iterated over.
     :raises DataError: there is no Parquet.
     """
-    if callable(source):
-        return rows(call(source), call, s3_conn_id)
     uri = getattr(source, "uri", source)
     if isinstance(uri, str):
         return _parquet(uri, s3_conn_id)

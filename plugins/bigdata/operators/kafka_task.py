@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from bigdata import settings
@@ -52,6 +53,21 @@ class KafkaTask:
         if config.registry:
             return formats.make(name, found, lambda one: RegistryAvro(config.registry, f"{self.topic}-value", one))
         return formats.make(name, found)
+
+
+class Function:
+    """A function as an argument that is also a template field: Airflow would call one while it renders."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __repr__(self) -> str:  # goes into the serialised DAG, which must be the same after each parse
+        return f"<function {self.function.__module__}.{getattr(self.function, '__qualname__', self.function)}>"
+
+
+def wrapped(value: Any) -> Any:
+    """A function as :class:`Function`, anything else as it is."""
+    return Function(value) if callable(value) else value
 
 
 def names(context: Context) -> TaskNames:
