@@ -29,9 +29,9 @@ class KafkaConsumeOperator(KafkaTask, BaseOperator):
     """Hand a topic's records to a function until a bound is reached; by default up to where the topic ends now.
 
     :param handler: function, or its dotted path; gets a :class:`bigdata.kafka.records.Record` whose value is decoded,
-        or a list of them with ``batch=True``, and ``op_args`` and ``op_kwargs``. It raises ``BadRecord`` for a record it refuses; any
-        other exception fails the task with nothing of that poll committed. With ``exactly_once`` it returns the
-        records to write (one, several or None).
+        or a list of them with ``batch=True``, and ``op_args`` and ``op_kwargs``. It raises ``BadRecord`` for a record
+        it refuses; any other exception fails the task with nothing of that poll committed. With ``exactly_once`` it
+        returns the records to write (one, several or None).
     :param group: default: ``<dag>.<task>``. Tasks with one group share the partitions.
     :param until_end: up to where the topic ends now; may be combined with the other bounds, the first counts.
     :param max_records: so many records; 0 for no such bound.
