@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
 from typing import Any
 
 from bigdata.kafka.dead_letters import DeadLetters
 from bigdata.kafka.records import BadRecord, Record
+
+_FIELDS = attrgetter(*Record._fields)
 
 #: makes of a record's bytes what the handler gets as its value; raises :class:`BadRecord`
 Decode = Callable[[Record], Any]
@@ -72,15 +75,7 @@ class Handling:
         return [] if result is None else [result]
 
     def _record(self, message: Any) -> Record:
-        record = Record(
-            message.key,
-            message.value,
-            message.headers,
-            message.partition,
-            message.offset,
-            message.topic,
-            message.timestamp,
-        )
+        record = Record._make(_FIELDS(message))
         return record._replace(value=self._decode(record)) if self._decode else record
 
     def _refuse(self, message: Any, error: BadRecord) -> None:

@@ -172,7 +172,8 @@ class Reader:
         return dict(sorted(found.items()))
 
     def close(self) -> None:
-        """Leave the group and end the consumer."""
+        """Leave the group and end the consumer; what the caller has open is its own to commit or to abort."""
+        self.settle = lambda: None  # the client tells of revoked partitions when it is closed, too
         self.consumer.close(autocommit=False, timeout_ms=_CLOSE_MS)
         if self._member and not self._by_hand:
             with suppress(Exception):  # whatever is wrong, the session ends by itself
