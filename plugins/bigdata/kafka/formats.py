@@ -143,10 +143,16 @@ def write(schema: Any, value: Any) -> bytes:
     :raises BadRecord: it does not fit the schema.
     """
     import fastavro
+    from fastavro.validation import ValidationError, validate
 
     file = BytesIO()
     try:
+        # The writer alone would write a number that is too large for the schema's type.
+        validate(value, schema, strict=False)
         fastavro.schemaless_writer(file, schema, value, strict_allow_default=True)
+    except ValidationError as error:
+        fields = ", ".join(sorted({str(found.field) for found in error.errors if found.field}))
+        raise BadRecord(f"does not fit the Avro schema: {fields or 'the value as a whole'}") from None
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise BadRecord(f"does not fit the Avro schema: {str(error) or type(error).__name__}") from None
     return file.getvalue()

@@ -21,6 +21,7 @@ WINDOW = 20_000
 DELIVERY_TIMEOUT = 120.0
 TRANSACTION_TIMEOUT = 900.0  # the most that brokers allow unless transaction.max.timeout.ms says otherwise
 CLOSE_TIMEOUT = 10.0
+_ABANDON_TIMEOUT = 1.0
 
 # Larger than the client's own 16 KiB and 0 ms: fewer, fuller requests (bench/kafka).
 _BATCH_BYTES = 128 * 1024
@@ -157,7 +158,7 @@ class Outbox:
         # There is no public way: close() flushes first, and if that times out it raises and the sender goes on.
         self._producer._sender.force_close()
         with suppress(KafkaError):
-            self._producer.close(timeout=CLOSE_TIMEOUT)
+            self._producer.close(timeout=_ABANDON_TIMEOUT)
 
     def _settle(self, leave: int) -> None:
         from kafka.errors import KafkaError

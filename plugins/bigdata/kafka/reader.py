@@ -85,6 +85,7 @@ class Reader:
 
         self.config, self.topic, self.group, self.bounds = config, topic, group, bounds or Bounds()
         self._member, self._stall_timeout, self._poll_records = member, stall_timeout, poll_records
+        self._patience_ms = int(stall_timeout * 1000)
         self.stopped = threading.Event()
         #: commits what the caller has open; called before the group gives partitions to others, and at the end
         self.settle: Callable[[], None] = lambda: None
@@ -233,7 +234,11 @@ class Reader:
             if not self._commit_rest(mine):
                 return dict.fromkeys(mine, 0)
             others = [part for part, end in self._ends.items() if part not in mine and end]
-            return {part: at for part in others if (at := self.consumer.committed(part) or 0) < self._ends[part]}
+            return {
+                part: at
+                for part in others
+                if (at := self.consumer.committed(part, timeout_ms=self._patience_ms) or 0) < self._ends[part]
+            }
 
     def _commit_rest(self, mine: Iterable[Any]) -> bool:
         """Commit positions behind marks of transactions, which are no records, so that others see no lag there."""
@@ -256,7 +261,7 @@ class Reader:
             errors.UnknownMemberIdError,
         )
         try:
-            self.consumer.commit(offsets)
+            self.consumer.commit(offsets, timeout_ms=self._patience_ms)
         except gone as error:
             log.warning("Not committed, the records will be read again by whoever has them now: %s", why(error))
             return False

@@ -11,7 +11,13 @@ from bigdata.kafka.reconcile import DeliveryError, Reconciliation
 def test_options_are_translated() -> None:
     config = KafkaConfig.from_properties(
         "x",
-        {"bootstrap.servers": "a:1,b:2", "security.protocol": "SASL_SSL", "sasl.username": "me", "sasl.password": "p"},
+        {
+            "bootstrap.servers": "a:1, b:2",
+            "security.protocol": "SASL_SSL",
+            "sasl.mechanism": "SCRAM-SHA-512",
+            "sasl.username": "me",
+            "sasl.password": "p",
+        },
     )
     options = config.client_options()
     assert options["bootstrap_servers"] == ["a:1", "b:2"]
@@ -25,11 +31,39 @@ def test_secrets_are_not_shown() -> None:
 
 @pytest.mark.parametrize(
     ("properties", "message"),
-    [({}, "connection c: bootstrap.servers is missing"), ({"bootstrap.server": "a:1"}, "unknown Kafka option")],
+    [
+        ({}, "connection c: bootstrap.servers is missing"),
+        ({"bootstrap.server": "a:1"}, "unknown Kafka option"),
+        ({"security.protocol": "TLS"}, "security.protocol 'TLS': must be one of PLAINTEXT"),
+        ({"security.protocol": "SASL_SSL"}, "sasl.mechanism '': must be one of PLAIN"),
+        ({"security.protocol": "SASL_SSL", "sasl.mechanism": "PLAIN"}, "sasl.username is missing"),
+        ({"ssl.ca.pem": "x"}, "ssl.ca.pem is given, but security.protocol is PLAINTEXT"),
+        ({"security.protocol": "SSL", "ssl.key.pem": "x"}, "ssl.key is given without ssl.certificate"),
+        ({"security.protocol": "SSL", "ssl.ca.pem": "x", "ssl.ca.location": "y"}, "both as files and as texts"),
+        ({"max.request.size": "big"}, "max_request_size must be a whole number"),
+    ],
 )
 def test_a_wrong_option_is_named(properties: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        KafkaConfig.from_properties("connection c", properties)
+        KafkaConfig.from_properties("connection c", ({"bootstrap.servers": "a:1"} if properties else {}) | properties)
+
+
+def test_a_certificate_that_is_none_is_told() -> None:
+    config = KafkaConfig.from_properties(
+        "c", {"bootstrap.servers": "a:1", "security.protocol": "SSL", "ssl.ca.pem": "-----BEGIN"}
+    )
+    with pytest.raises(ConfigError, match="a certificate or key cannot be used"):
+        config.client_options()
+
+
+def test_each_client_gets_what_it_knows() -> None:
+    config = KafkaConfig.from_properties(
+        "c", {"bootstrap.servers": "a:1", "compression.type": "gzip", "client.rack": "r", "client.id": "me"}
+    )
+    options = config.client_options(), config.producer_options(), config.consumer_options()
+    assert ["compression_type" in found for found in options] == [False, True, False]
+    assert ["client_rack" in found for found in options] == [False, False, True]
+    assert all(found["client_id"] == "me" for found in options)
 
 
 def test_no_broker_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
