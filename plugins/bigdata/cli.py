@@ -20,8 +20,9 @@ from typing import Any
 
 from bigdata import __version__, settings
 from bigdata.errors import BigdataError, ConfigError
+from bigdata.local.brokers import ROSTERS
 from bigdata.local.record import State, Status
-from bigdata.local.stack import DEFAULT_SERVICES, SERVICES, Stack
+from bigdata.local.stack import DEFAULT_SERVICES, NAMES, SERVICES, Stack
 
 _INTERRUPTED = 130
 
@@ -73,8 +74,14 @@ def _parser() -> argparse.ArgumentParser:
     local = commands.add_parser("local", help="the embedded Kafka and S3", description="The embedded Kafka and S3.")
     parts = local.add_subparsers(metavar="COMMAND", required=True)
     up = _command(parts, "up", "start it, and heal what is broken", _up)
-    up.add_argument("services", nargs="*", metavar="SERVICE", help=f"of {', '.join(SERVICES)}; default: kafka s3")
+    up.add_argument("services", nargs="*", metavar="SERVICE", help=f"of {', '.join(NAMES)}; default: kafka s3")
     up.add_argument("--all", action="store_true", help="all services, Spark's history server too")
+    up.add_argument(
+        "--brokers",
+        type=int,
+        choices=list(ROSTERS),
+        help="of Kafka; default: [bigdata] kafka_brokers, or as many as run",
+    )
     up.add_argument("--kafka-port", type=_port, metavar="PORT", help="default: [bigdata] kafka_port, or any free one")
     up.add_argument("--s3-port", type=_port, metavar="PORT", help="default: [bigdata] s3_port, or any free one")
     _command(parts, "down", "stop it; data and ports are kept", _down)
@@ -109,9 +116,9 @@ def _env(_: argparse.Namespace) -> int:
 
 
 def _up(arguments: argparse.Namespace) -> int:
-    ports = {"kafka_port": arguments.kafka_port, "s3_port": arguments.s3_port}
-    chosen = replace(project_settings(), **{key: port for key, port in ports.items() if port is not None})
-    services = tuple(SERVICES) if arguments.all else tuple(arguments.services) or DEFAULT_SERVICES
+    given = {"kafka_port": arguments.kafka_port, "s3_port": arguments.s3_port, "kafka_brokers": arguments.brokers}
+    chosen = replace(project_settings(), **{key: value for key, value in given.items() if value is not None})
+    services = NAMES if arguments.all else tuple(arguments.services) or DEFAULT_SERVICES
     told: list[str] = []
 
     def tell(line: str) -> None:
@@ -130,16 +137,17 @@ def _down(_: argparse.Namespace) -> int:
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    found = Stack(project_settings()).status()
+    stack = Stack(project_settings())
+    found = stack.status()
     if arguments.json:
         print(json.dumps([asdict(status) for status in found], indent=2))
     else:
         _print_table(found)
-    return 0 if all(_is_fine(status) for status in found) else 1
+    return 0 if all(_is_fine(stack, status) for status in found) else 1
 
 
-def _is_fine(status: Status) -> bool:
-    return status.state is State.UP or (status.state is State.DOWN and status.name not in DEFAULT_SERVICES)
+def _is_fine(stack: Stack, status: Status) -> bool:
+    return status.state is State.UP or (status.state is State.DOWN and not stack.is_needed(status.name))
 
 
 def _print_table(found: Sequence[Status]) -> None:
@@ -175,7 +183,7 @@ def _ui(_: argparse.Namespace) -> int:
     from bigdata.local.airflow_ui import login, wait_for_dags
 
     chosen = project_settings()
-    found = {status.name: status for status in Stack(chosen).up(tuple(SERVICES), lambda line: print(line, flush=True))}
+    found = {status.name: status for status in Stack(chosen).up(NAMES, lambda line: print(line, flush=True))}
     who = login(chosen.state_dir)
     airflow = found["airflow"]
     for file, problem in wait_for_dags(airflow.url, who, chosen.project_dir / "dags", airflow.since).items():

@@ -105,6 +105,7 @@ def get_provider_info() -> dict[str, Any]:
                         "https://grafana.example.org/explore?pod={pod}",
                     ),
                     "kafka_port": _option("Port of the embedded broker; 0: any free one.", "0"),
+                    "kafka_brokers": _option("Embedded brokers: 1 or 3. 0: as many as run, else 1.", "0"),
                     "s3_port": _option("Port of the embedded S3; 0: any free one.", "0"),
                     "ivy_settings": _option("ivysettings.xml that resolves jars, for those behind a mirror.", ""),
                 },

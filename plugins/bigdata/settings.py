@@ -48,6 +48,7 @@ class Settings:
     history_server_url: str
     driver_log_url: str
     kafka_port: int
+    kafka_brokers: int
     s3_port: int
     ivy_settings: str
 
@@ -126,6 +127,7 @@ def _build(get: Callable[[str], str | None], deployed: Path, checkout: Path | No
         history_server_url=text("history_server_url", ""),
         driver_log_url=text("driver_log_url", ""),
         kafka_port=_port("kafka_port", text("kafka_port", "0")),
+        kafka_brokers=_brokers(text("kafka_brokers", "0")),
         s3_port=_port("s3_port", text("s3_port", "0")),
         ivy_settings=text("ivy_settings", ""),
     )
@@ -142,6 +144,12 @@ def _port(key: str, value: str) -> int:
     if value.isdigit() and 0 <= int(value) <= 65535:
         return int(value)
     raise ConfigError(f"[{SECTION}] {key} = {value!r}: must be a port, or 0 for any free one")
+
+
+def _brokers(value: str) -> int:
+    if value in ("0", "1", "3"):
+        return int(value)
+    raise ConfigError(f"[{SECTION}] kafka_brokers = {value!r}: must be 1 or 3, or 0 for as many as run, else 1")
 
 
 def _mapping(key: str, value: str) -> dict[str, str]:

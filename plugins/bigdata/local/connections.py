@@ -6,7 +6,7 @@ The file is replaced whole; connections that others put there stay.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ def ensure_connections(state_dir: Path) -> Path:
 def write_connections(settings: Settings, ports: Mapping[str, int]) -> None:
     """Point the S3 and Kafka connections to these ports; a service without port keeps what is there.
 
+    :param ports: by service; all whose name begins with ``kafka`` are brokers of the one cluster.
     :raises ConfigError: when the file is there and is no JSON object; it is left as it is.
     """
     path = connections_path(settings.state_dir)
@@ -46,8 +47,8 @@ def write_connections(settings: Settings, ports: Mapping[str, int]) -> None:
     after = dict(before or {})
     if port := ports.get("s3"):
         after[settings.s3_conn_id] = _s3(port)
-    if port := ports.get("kafka"):
-        after[settings.kafka_conn_id] = _kafka(port)
+    if brokers := [port for name, port in ports.items() if name.startswith("kafka") and port]:
+        after[settings.kafka_conn_id] = _kafka(brokers)
     if after != before:
         write_whole(path, json.dumps(after, indent=2) + "\n", _MODE)
 
@@ -81,5 +82,6 @@ def _s3(port: int) -> dict[str, Any]:
     }
 
 
-def _kafka(port: int) -> dict[str, Any]:
-    return {"conn_type": "kafka", "host": HOST, "port": port, "extra": {"bootstrap.servers": f"{HOST}:{port}"}}
+def _kafka(ports: Sequence[int]) -> dict[str, Any]:
+    servers = ",".join(f"{HOST}:{port}" for port in ports)
+    return {"conn_type": "kafka", "host": HOST, "port": ports[0], "extra": {"bootstrap.servers": servers}}

@@ -1,8 +1,9 @@
-"""A real Kafka broker, KRaft mode, broker and controller in one process, on loopback only.
+"""Real Kafka brokers, KRaft mode, each broker and controller in one process, on loopback only: one, or three.
 
-Delivery contract: records are in the page cache when acknowledged, as on any single broker: they survive the end of
-the process, however it ends, and not a power cut. The data folder is formatted beside its place and renamed into it,
-so that a crash while formatting leaves nothing that looks like data.
+Delivery contract: records are in the page cache when acknowledged, as on any broker: they survive the end of the
+process, however it ends, and not a power cut. Of three brokers any one may be killed: topics have three replicas and
+need two in sync. The data folder is formatted beside its place and renamed into it, so that a crash while formatting
+leaves nothing that looks like data. One broker and three have data of their own, in folders of their own.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ import socket
 import struct
 import subprocess
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from bigdata.errors import StackError
+from bigdata.local import record
 from bigdata.local.jars import KAFKA_VERSION
 from bigdata.local.ports import HOST
 from bigdata.local.service import Service, Site
@@ -37,15 +40,21 @@ rootLogger.appenderRef.console.ref = console
 
 
 class Kafka(Service):
-    """The broker. Node ids and names leave room for more of them."""
+    """A broker: the only one, or one of a cluster.
 
-    name = "kafka"
+    :param node_id: from 1.
+    :param names: of all brokers of its cluster, in the order of their node ids.
+    """
+
     version = KAFKA_VERSION
     main_class = "kafka.Kafka"
     jar_set = "kafka"
     first_port = 19092
     needs_inner_port = True
-    node_id = 1
+
+    def __init__(self, node_id: int = 1, names: Sequence[str] = ("kafka",)) -> None:
+        self.node_id, self.names = node_id, tuple(names)
+        self.name = self.names[node_id - 1]
 
     def prepare(self, site: Site) -> None:
         """See :class:`Service`."""
@@ -54,7 +63,7 @@ class Kafka(Service):
         self._check(site.data)
         if not site.data.exists():
             self._format(site)
-        self._configuration(site).write_text(self._properties(site, site.data.name))
+        self._configuration(site).write_text(_text(self.properties(site, site.data.name)))
 
     def jvm_options(self, site: Site) -> Sequence[str]:
         """See :class:`Service`."""
@@ -99,10 +108,10 @@ class Kafka(Service):
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
         configuration = site.conf / "format.properties"
-        configuration.write_text(self._properties(site, fresh.name))
+        configuration.write_text(_text(self.properties(site, fresh.name)))
         command = [str(site.java.executable), "-Xmx128m", "-XX:TieredStopAtLevel=1", *self.jvm_options(site)[1:]]
         command += ["-cp", site.class_path, "kafka.tools.StorageTool", "format"]
-        command += ["-t", _cluster_id(), "-c", str(configuration)]
+        command += ["-t", self._cluster_id(site), "-c", str(configuration), *self.format_arguments(site)]
         try:
             done = subprocess.run(
                 command,
@@ -120,35 +129,61 @@ class Kafka(Service):
             raise StackError(self.name, f"the data folder {fresh} could not be formatted: {' | '.join(last)}", "")
         fresh.rename(site.data)
 
-    def _properties(self, site: Site, log_dir: str) -> str:
+    def format_arguments(self, site: Site) -> Sequence[str]:
+        """Further arguments of the tool that formats the data folder."""
+        return ()
+
+    def properties(self, site: Site, log_dir: str) -> dict[str, Any]:
+        """The broker's configuration."""
+        replicas = len(self.names)
+        in_sync = max(1, replicas - 1)
         # log.dirs is relative to the working folder: a comma or an umlaut in the project's path cannot spoil it.
-        lines = {
+        return {
             "process.roles": "broker,controller",
             "node.id": self.node_id,
-            "controller.quorum.voters": f"{self.node_id}@{HOST}:{site.inner_port}",
+            "controller.quorum.voters": ",".join(self._voters(site)),
             "listeners": f"BROKER://{HOST}:{site.port},CONTROLLER://{HOST}:{site.inner_port}",
             "advertised.listeners": f"BROKER://{HOST}:{site.port}",
             "listener.security.protocol.map": "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "inter.broker.listener.name": "BROKER",
             "controller.listener.names": "CONTROLLER",
             "log.dirs": log_dir,
-            "default.replication.factor": 1,
-            "min.insync.replicas": 1,
-            "offsets.topic.replication.factor": 1,
+            # A wrong name is an error, as on the brokers of k8s/base/kafka.
+            "auto.create.topics.enable": "false",
+            "default.replication.factor": replicas,
+            "min.insync.replicas": in_sync,
+            "offsets.topic.replication.factor": replicas,
             "offsets.topic.num.partitions": 1,
-            "transaction.state.log.replication.factor": 1,
-            "transaction.state.log.min.isr": 1,
+            "transaction.state.log.replication.factor": replicas,
+            "transaction.state.log.min.isr": in_sync,
             "transaction.state.log.num.partitions": 1,
-            "share.coordinator.state.topic.replication.factor": 1,
-            "share.coordinator.state.topic.min.isr": 1,
+            "share.coordinator.state.topic.replication.factor": replicas,
+            "share.coordinator.state.topic.min.isr": in_sync,
             "share.coordinator.state.topic.num.partitions": 1,
             # A lone consumer need not wait 3 s for others to join its group.
             "group.initial.rebalance.delay.ms": 0,
         }
-        return "".join(f"{key}={value}\n" for key, value in lines.items())
+
+    def _voters(self, site: Site) -> Iterator[str]:
+        for number, name in enumerate(self.names, 1):
+            known = record.load(site.state_dir / "stack" / f"{name}.json").inner_port
+            yield f"{number}@{HOST}:{site.inner_port if name == self.name else known}"
+
+    def _cluster_id(self, site: Site) -> str:
+        """That of a broker of the same cluster which has its data already."""
+        for name in self.names:
+            file = site.state_dir / "data" / name / "meta.properties"
+            for line in file.read_text().splitlines() if file.is_file() else ():
+                if line.startswith("cluster.id="):
+                    return line.partition("=")[2]
+        return _new_cluster_id()
 
 
-def _cluster_id() -> str:
+def _text(properties: Mapping[str, Any]) -> str:
+    return "".join(f"{key}={value}\n" for key, value in properties.items())
+
+
+def _new_cluster_id() -> str:
     """22 characters, not starting with a dash: the tool would take that for an option."""
     while (text := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
         pass

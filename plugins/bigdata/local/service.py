@@ -45,7 +45,7 @@ class Site:
 class Service(ABC):
     """One service; instances hold no state, so that any process can make one and ask."""
 
-    name: ClassVar[str]
+    name: str
     version: ClassVar[str]
     main_class: ClassVar[str]
     #: key of ``jars.JAR_SETS``, or None when pyspark's own jars will do

@@ -16,11 +16,11 @@ import psutil
 from bigdata.errors import ConfigError, StackError
 from bigdata.local import jars, process, record
 from bigdata.local.airflow_ui import AirflowUI
+from bigdata.local.brokers import BROKERS, KAFKA, reserve_inner_ports, roster
 from bigdata.local.connections import write_connections
 from bigdata.local.history import History
 from bigdata.local.ivy import pyspark_jars_dir
 from bigdata.local.java import find_java
-from bigdata.local.kafka import Kafka
 from bigdata.local.launch import Launch, log_path, mark, record_path
 from bigdata.local.lock import hold
 from bigdata.local.logs import tail
@@ -31,7 +31,9 @@ from bigdata.settings import Settings
 
 HINT = "run: bigdata local up"
 DEFAULT_SERVICES = ("kafka", "s3")
-SERVICES: dict[str, Service] = {service.name: service for service in (Kafka(), S3(), History(), AirflowUI())}
+#: what users ask for; ``kafka`` is all of its brokers
+NAMES = (KAFKA, "s3", "history", "airflow")
+SERVICES: dict[str, Service] = BROKERS | {service.name: service for service in (S3(), History(), AirflowUI())}
 
 _LOCK_SECONDS = 1800
 _POLL_SECONDS = 0.1
@@ -58,12 +60,13 @@ class Stack:
         :param progress: gets lines for the user; none when everything is up already.
         :raises StackError: naming the service that cannot be had, and why; others stay as they are.
         """
-        wanted = [_service(name) for name in services]
+        wanted = [_service(name) for name in self._expanded(services)]
         with self._lock(progress):
+            self._stop_other_brokers(progress)
             missing = [service for service in wanted if not self._healthy(service, progress)]
             if missing:
                 self._start(missing, progress)
-            write_connections(self.settings, {name: self._load(name).port for name in DEFAULT_SERVICES})
+            write_connections(self.settings, {name: self._load(name).port for name in (*self.brokers, "s3")})
             return [self._look(service) for service in wanted]
 
     def down(self, progress: Progress = lambda line: None) -> None:
@@ -85,8 +88,19 @@ class Stack:
         return [
             self._look(service)
             for name, service in SERVICES.items()
-            if name in DEFAULT_SERVICES or record_path(self.state_dir, name).exists()
+            if name in (*self.brokers, "s3")
+            or (name not in BROKERS and record_path(self.state_dir, name).exists())
+            or self._load(name).started
         ]
+
+    @property
+    def brokers(self) -> tuple[str, ...]:
+        """The names of the services that make up Kafka."""
+        return roster(self.state_dir, self.settings.kafka_brokers)
+
+    def is_needed(self, name: str) -> bool:
+        """Whether the stack is not up without this service."""
+        return name in self._expanded(DEFAULT_SERVICES)
 
     def require(self, name: str) -> Status:
         """The service, if it is up.
@@ -110,11 +124,24 @@ class Stack:
             raise StackError(" and ".join(paths), "no log: never started here", HINT)
         return tail(found, lines, follow)
 
+    def _expanded(self, names: Sequence[str]) -> list[str]:
+        return [one for name in names for one in (self.brokers if name == KAFKA else (name,))]
+
+    def _stop_other_brokers(self, progress: Progress) -> None:
+        """One broker and three are clusters of their own; only one of them runs."""
+        for name in BROKERS:
+            if name not in self.brokers and self._load(name).started:
+                progress(f"{name}: stopping, as the number of brokers changes; its data stays in data/{name}")
+                process.stop(self._processes(name), _GRACE_SECONDS)
+                record.save(record_path(self.state_dir, name), self._load(name).stopped())
+
     def _start(self, missing: Sequence[Service], progress: Progress) -> None:
         java = find_java()
+        if any(service.name in BROKERS for service in missing):
+            reserve_inner_ports(self.state_dir, self.brokers, self._taken_ports(""))
         # Downloads take place under the stack's lock only, so that one found now has lost its parent.
         process.stop(self._processes("jars"), _GRACE_SECONDS)
-        sets = [service.jar_set for service in missing if service.jar_set]
+        sets = list(dict.fromkeys(service.jar_set for service in missing if service.jar_set))
         # Spark's jars come along, so that after the first ``up`` nothing needs the network.
         jars.fetch(self.settings, [*sets, "spark"], progress, (mark(self.state_dir, "jars"),))
         launches: dict[str, Launch] = {}
@@ -128,7 +155,7 @@ class Stack:
                     self.settings.project_dir,
                     java,
                     self._class_path(service),
-                    getattr(self.settings, f"{service.name}_port", 0),
+                    self._configured_port(service.name),
                     self._taken_ports(service.name),
                     self.start_timeout,
                 )
@@ -164,7 +191,7 @@ class Stack:
         return False
 
     def _reason_to_restart(self, service: Service, found: Record) -> str:
-        configured = getattr(self.settings, f"{service.name}_port", 0)
+        configured = self._configured_port(service.name)
         if configured and configured != found.port:
             return f"has port {found.port} and {configured} is configured"
         if found.version != service.version:
@@ -215,8 +242,13 @@ class Stack:
 
     def _taken_ports(self, but: str) -> set[int]:
         records = [self._load(name) for name in SERVICES if name != but]
-        configured = {getattr(self.settings, f"{name}_port", 0) for name in SERVICES if name != but}
+        configured = {self._configured_port(name) for name in SERVICES if name != but}
         return {port for found in records for port in (found.port, found.inner_port)} | configured
+
+    def _configured_port(self, name: str) -> int:
+        """The one that a setting says: of the first broker, where there are three."""
+        key = KAFKA if name == self.brokers[0] else name
+        return int(getattr(self.settings, f"{key}_port", 0))
 
     def _class_path(self, service: Service) -> str:
         folder = self.state_dir / "jars" / service.jar_set if service.jar_set else pyspark_jars_dir()
