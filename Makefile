@@ -24,7 +24,7 @@ run: $(STATE)/airflow/.migrated ## the main job, titanic_etl, on embedded Kafka,
 	@$(ENTER) && bigdata local up && bigdata run titanic_etl $(ARGS)
 
 test: $(VENV)/.dev $(STATE)/airflow/.migrated ## all tests that need no cluster
-	@$(ENTER) && python -m pytest -m 'not cluster' $(ARGS)
+	@$(ENTER) && python -m pytest -m 'not cluster and not soak' $(ARGS)
 
 lint: $(VENV)/.dev ## ruff, mypy
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy

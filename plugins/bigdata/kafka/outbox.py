@@ -68,6 +68,7 @@ class Outbox:
         self.sent = self.acknowledged = 0
         with reachable(config):
             self._producer = KafkaProducer(acks="all", enable_idempotence=True, **options)
+            _keep_requests(self._producer)
             if transactional_id:
                 try:
                     self._producer.init_transactions()
@@ -194,6 +195,26 @@ class Outbox:
             if not future.succeeded():
                 return str(future._produce_future.topic_partition.topic)
         return ", ".join(sorted({part.topic for part in self._spans}))
+
+
+def _keep_requests(producer: Any) -> None:
+    """Work around a fault of kafka-python 3.0.12 by which a transaction stands still when its coordinator dies.
+
+    ``Sender._maybe_send_pending_request`` takes a request off the queue and puts it back if the coordinator is not
+    ready; where ``await_ready`` raises, as it does for a refused connection, it forgets the request.
+    """
+    from kafka.errors import KafkaError
+
+    client = producer._sender._client
+    await_ready = client.await_ready
+
+    def is_ready(*args: Any, **kwargs: Any) -> bool:
+        try:
+            return bool(await_ready(*args, **kwargs))
+        except KafkaError:
+            return False
+
+    client.await_ready = is_ready
 
 
 def _partitioner(choose: Partitioner) -> Any:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from bigdata.errors import ConfigError, DeliveryError
+from bigdata.errors import ConfigError, DeliveryError, StackError
 from bigdata.kafka.config import KafkaConfig, reachable, why
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+_PATIENCE = 20.0
+_PAUSE = 0.5
 
 
 @dataclass(frozen=True)
@@ -52,32 +57,8 @@ def ensure_topic(
     :raises ConfigError: the brokers refuse the name, a number or a setting.
     :raises StackError: no broker answers, or it does not let us in.
     """
-    from kafka.errors import TopicAlreadyExistsError
-
     wanted = {key: _text(value) for key, value in (configs or {}).items()}
-    with _admin(config, topic) as admin:
-        try:
-            made = {"num_partitions": partitions, "replication_factor": replication_factor, "configs": wanted}
-            admin.create_topics({topic: made}, wait_for_metadata=True)
-            found = _require(admin, topic)
-            log.info("Topic %s created: %d partitions on %d brokers each", topic, found.partitions, found.replicas)
-            return found
-        except TopicAlreadyExistsError:
-            found = _require(admin, topic)
-        if found.partitions < partitions:
-            admin.create_partitions({topic: partitions})
-            admin.wait_for_topics([topic])
-            log.warning(
-                "Topic %s: from %d to %d partitions; keys may go to others now", topic, found.partitions, partitions
-            )
-            found = _require(admin, topic)
-        elif 0 < partitions < found.partitions:
-            log.info("Topic %s has %d partitions, more than %d: left so", topic, found.partitions, partitions)
-        if 0 < replication_factor != found.replicas:
-            log.warning("Topic %s has %d replicas, not %d: left so", topic, found.replicas, replication_factor)
-        if wanted:
-            _alter(admin, topic, wanted)
-        return found
+    return _ask(config, topic, lambda admin: _ensure(admin, topic, partitions, replication_factor, wanted))
 
 
 def describe_topic(config: KafkaConfig, topic: str) -> Topic | None:
@@ -86,8 +67,7 @@ def describe_topic(config: KafkaConfig, topic: str) -> Topic | None:
     :raises ConfigError: no topic can have that name.
     :raises StackError: no broker answers, or it does not let us in.
     """
-    with _admin(config, topic) as admin:
-        return _describe(admin, topic)
+    return _ask(config, topic, lambda admin: _describe(admin, topic))
 
 
 def require_topic(config: KafkaConfig, topic: str) -> Topic:
@@ -102,23 +82,69 @@ def require_topic(config: KafkaConfig, topic: str) -> Topic:
     return found
 
 
+def _ask(config: KafkaConfig, topic: str, ask: Callable[[Any], T]) -> T:
+    """Ask, and ask again while a broker that was just there is gone: the client asks one that may be the dead one."""
+    from kafka.errors import KafkaConnectionError
+
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            with reachable(config), _admin(config, topic) as admin:
+                return ask(admin)
+        except StackError as error:
+            if not isinstance(error.__cause__, KafkaConnectionError) or time.monotonic() > deadline:
+                raise
+            log.info("Asking another broker: %s", error.problem)
+        time.sleep(_PAUSE)
+
+
 @contextmanager
 def _admin(config: KafkaConfig, topic: str) -> Iterator[Any]:
     from kafka import KafkaAdminClient
-    from kafka.errors import BrokerResponseError, RetriableError, TopicAlreadyExistsError
+    from kafka.errors import BrokerResponseError, RetriableError
 
-    with reachable(config):
-        admin = KafkaAdminClient(**config.client_options())
-        try:
-            yield admin
-        except (TopicAlreadyExistsError, RetriableError):
+    admin = KafkaAdminClient(**config.client_options())
+    try:
+        yield admin
+    except RetriableError:
+        raise
+    except (BrokerResponseError, ValueError) as error:
+        if "Authorization" in type(error).__name__:
             raise
-        except (BrokerResponseError, ValueError) as error:
-            if "Authorization" in type(error).__name__:
-                raise
-            raise ConfigError(f"topic {topic!r}: {_said(error)}") from error
-        finally:
-            admin.close()
+        raise ConfigError(f"topic {topic!r}: {_said(error)}") from error
+    finally:
+        admin.close()
+
+
+def _ensure(admin: Any, topic: str, partitions: int, replication_factor: int, wanted: Mapping[str, str]) -> Topic:
+    from kafka.errors import TopicAlreadyExistsError
+
+    made = {"num_partitions": partitions, "replication_factor": replication_factor, "configs": dict(wanted)}
+    try:
+        admin.create_topics({topic: made}, wait_for_metadata=True)
+    except TopicAlreadyExistsError:
+        return _adapt(admin, topic, partitions, replication_factor, wanted)
+    found = _require(admin, topic)
+    log.info("Topic %s created: %d partitions on %d brokers each", topic, found.partitions, found.replicas)
+    return found
+
+
+def _adapt(admin: Any, topic: str, partitions: int, replication_factor: int, wanted: Mapping[str, str]) -> Topic:
+    found = _require(admin, topic)
+    if found.partitions < partitions:
+        admin.create_partitions({topic: partitions})
+        admin.wait_for_topics([topic])
+        log.warning(
+            "Topic %s: from %d to %d partitions; keys may go to others now", topic, found.partitions, partitions
+        )
+        found = _require(admin, topic)
+    elif 0 < partitions < found.partitions:
+        log.info("Topic %s has %d partitions, more than %d: left so", topic, found.partitions, partitions)
+    if 0 < replication_factor != found.replicas:
+        log.warning("Topic %s has %d replicas, not %d: left so", topic, found.replicas, replication_factor)
+    if wanted:
+        _alter(admin, topic, wanted)
+    return found
 
 
 def _describe(admin: Any, topic: str) -> Topic | None:

@@ -14,7 +14,9 @@ import pytest
 from bigdata.kafka.config import KafkaConfig
 from bigdata.kafka.logs import quiet
 from bigdata.kafka.topics import ensure_topic
+from bigdata.local.stack import Stack
 
+from .brokers import Brokers
 from .records import Topic
 
 PROGRAM = """
@@ -40,6 +42,14 @@ config = KafkaConfig("%s")
 @pytest.fixture(autouse=True)
 def quiet_client() -> None:
     quiet()
+
+
+@pytest.fixture
+def three_brokers(own_stack: Callable[..., Stack]) -> Brokers:
+    """Three brokers that this test may kill."""
+    stack = own_stack(kafka_brokers=3)
+    stack.up(["kafka"])
+    return Brokers(stack)
 
 
 @pytest.fixture
