@@ -5,26 +5,31 @@ from __future__ import annotations
 from collections import Counter
 
 from bigdata.errors import DeliveryError
-from bigdata.kafka.produce import DELIVERY_HEADER, Receipt, Record
+from bigdata.kafka.receipt import Receipt
+from bigdata.kafka.records import DELIVERY_HEADER, Record
 
 
 class Reconciliation:
     """A handler for :func:`bigdata.kafka.consume.consume` that counts one delivery's records by key.
 
     Records of other deliveries (an earlier run, a failed try) are counted apart and do not disturb.
+
+    :param header: that names the delivery.
     """
 
-    def __init__(self, receipt: Receipt) -> None:
-        self.receipt = receipt
+    def __init__(self, receipt: Receipt, header: str = DELIVERY_HEADER) -> None:
+        self.receipt, self._header = receipt, header
         self.keys: Counter[bytes | None] = Counter()
         self.others = 0
 
-    def __call__(self, record: Record) -> None:
-        """Count one record."""
-        if dict(record.headers).get(DELIVERY_HEADER) == self.receipt.delivery.encode():
+    def __call__(self, record: Record) -> bool:
+        """Count one record, and say whether it is of the delivery."""
+        is_ours = dict(record.headers).get(self._header) == self.receipt.delivery.encode()
+        if is_ours:
             self.keys[record.key] += 1
         else:
             self.others += 1
+        return is_ours
 
     def check(self) -> int:
         """Tell how many records came back.
