@@ -18,14 +18,18 @@ def rows(source: Source, s3_conn_id: str | None = None) -> tuple[Iterable[Any], 
     :raises ConfigError: nothing of it can be iterated over.
     :raises DataError: there is no Parquet.
     """
-    uri = getattr(source, "uri", source)
-    if isinstance(uri, str):
-        return _parquet(uri, s3_conn_id)
+    if isinstance(source, str) or hasattr(source, "uri"):
+        return _parquet(location(source), s3_conn_id)
     if source is None:
         return (), 0
     if not isinstance(source, Iterable):
         raise ConfigError(f"a source is something to iterate over, a function or a URI; found {type(source).__name__}")
     return source, len(source) if isinstance(source, Sized) else -1
+
+
+def location(source: Any) -> str:
+    """Where the Parquet of a path, a URI or an Asset is."""
+    return str(getattr(source, "uri", source))
 
 
 def _parquet(uri: str, s3_conn_id: str | None) -> tuple[Iterator[dict[str, Any]], int]:
