@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bigdata.local import ivy
 from bigdata.settings import Settings
-from bigdata.spark.packages import S3A_EXCLUDES, S3A_PACKAGES
+from bigdata.spark.packages import KAFKA_EXCLUDES, KAFKA_PACKAGES, S3A_EXCLUDES, S3A_PACKAGES
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ JAR_SETS = {
         (f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}", "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4")
     ),
     "s3": JarSet((f"com.adobe.testing:s3mock:{S3_VERSION}",)),
-    "spark": JarSet(S3A_PACKAGES, S3A_EXCLUDES),
+    "spark": JarSet((*S3A_PACKAGES, *KAFKA_PACKAGES), (*S3A_EXCLUDES, *KAFKA_EXCLUDES)),
 }
 
 
 def spark_jars(settings: Settings, progress: Callable[[str], None] = lambda line: None) -> list[Path]:
-    """The jars that S3A needs on a driver's class path beyond those that pyspark has.
+    """The jars that S3A and Kafka need on a driver's class path beyond those that pyspark has.
 
     :raises StackError: when they are not there and cannot be downloaded.
     """

@@ -28,7 +28,7 @@ def make(name: RuntimeName, operator: SparkKubernetesOperator, chosen: Settings,
 
 
 def local_runtime(operator: SparkKubernetesOperator, chosen: Settings, told: Told) -> LocalRuntime:
-    """The runtime of this machine; the first one ever downloads the S3A jars.
+    """The runtime of this machine; the first one ever downloads the jars of S3A and Kafka.
 
     :raises StackError: no Java that Spark can use, or the jars cannot be had.
     """

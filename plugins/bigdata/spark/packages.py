@@ -1,4 +1,4 @@
-"""The Maven packages that Spark needs beyond itself: the laptop's driver takes the first set, the Spark image all.
+"""The Maven packages that Spark needs beyond itself: the laptop's driver has those of S3A and Kafka, the image all.
 
 hadoop-aws must have the version of the Hadoop that Spark carries. The AWS SDK's one-jar bundle (686 MB) is left out
 for the four modules of it that S3A uses (19 MB), and commons-logging because Spark has its classes in jcl-over-slf4j.
