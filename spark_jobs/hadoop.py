@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from pyspark.sql import SparkSession
@@ -81,6 +82,16 @@ class Store:
         if target != uri:
             self.rename(target, uri)
 
+    def create(self, uri: str, text: str) -> None:
+        """Write a small file to an object store, which refuses it if there is one by that name, also if another
+        process writes that at the same moment.
+        """
+        # In Hadoop's words: not looked for at the begin, but when the stream is closed (If-None-Match).
+        options = self._fs.createFile(self._path(uri)).recursive().overwrite(True)
+        stream = options.must("fs.option.create.conditional.overwrite", True).build()
+        stream.write(text.encode())
+        stream.close()
+
     def rename(self, source: str, target: str) -> None:
         """Rename a file over another one; atomic on a file system."""
         if not self._fs.rename(self._path(source), self._path(target)):
@@ -96,14 +107,23 @@ def explained(error: Exception, default_uri: str) -> tuple[str, bool]:
 
     :param default_uri: what it was about, if the failure itself does not say.
     """
-    text = str(error)
+    text, said = str(error), detail(error)
+    if not (known := meaning(text, MEANINGS)):
+        return said, False
+    uri = _URI.search(text)
+    return f"{uri[0] if uri else default_uri}: {known} ({said})", True
+
+
+def detail(error: Exception) -> str:
+    """The innermost cause on the JVM's side, in one line."""
     cause = getattr(error, "java_exception", None) or getattr(error, "_origin", None)
     while cause is not None and cause.getCause() is not None:
         cause = cause.getCause()
-    detail = f"{cause.getClass().getSimpleName()}: {cause.getMessage()}" if cause is not None else text
-    detail = " ".join(detail.split())[:300]
-    known = sorted((text.index(name), meaning) for name, meaning in MEANINGS.items() if name in text)
-    if not known:
-        return detail, False
-    uri = _URI.search(text)
-    return f"{uri[0] if uri else default_uri}: {known[0][1]} ({detail})", True
+    text = f"{cause.getClass().getSimpleName()}: {cause.getMessage()}" if cause is not None else str(error)
+    return " ".join(text.split())[:300]
+
+
+def meaning(text: str, meanings: Mapping[str, str]) -> str:
+    """What the exception that a failure's text names first means; empty if none is known."""
+    known = sorted((text.index(name), said) for name, said in meanings.items() if name in text)
+    return known[0][1] if known else ""

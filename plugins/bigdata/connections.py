@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bigdata import settings
@@ -25,6 +26,13 @@ class StrimziCluster(NamedTuple):
     namespace: str
 
 
+class SecretKey(NamedTuple):
+    """A key of a Kubernetes Secret."""
+
+    name: str
+    key: str
+
+
 # Keys that people give Secrets with AWS credentials, and where an Airflow connection keeps the same.
 _AWS_FIELDS = {
     "aws_access_key_id": "login",
@@ -35,6 +43,13 @@ _AWS_FIELDS = {
     "secret_key": "password",
 }
 _FIELDS = ("login", "password", "host", "schema", "port")
+# Keys of a Secret with Kafka credentials, by Kafka's names, and what a KafkaConfig holds of each: an option or a file.
+_KAFKA_SECRETS = {
+    "sasl.password": "sasl_plain_password",
+    "ssl.ca.pem": "ssl_cafile",
+    "ssl.certificate.pem": "ssl_certfile",
+    "ssl.key.pem": "ssl_keyfile",
+}
 
 
 def object_store(conn_id: str) -> ObjectStore:
@@ -128,13 +143,15 @@ def secret_value(secret_connections: dict[str, str], secret: str, key: str) -> s
     """Look a Kubernetes Secret's key up in the Airflow connection that stands for the Secret outside a cluster.
 
     The connection is the one that ``[bigdata] secret_connections`` names, else the Secret's own name with ``_`` for
-    ``-``. The key is a field (login, password, host, schema, port), the usual name of an AWS credential, or a key
-    of the extra.
+    ``-``. The key is a field (login, password, host, schema, port), the usual name of an AWS credential, one of
+    :func:`kafka_secrets`, or a key of the extra.
 
     :raises ConfigError: the connection has nothing under that key.
     """
     conn_id = secret_connections.get(secret, secret.replace("-", "_"))
     connection = get(conn_id)
+    if key in _KAFKA_SECRETS and connection.conn_type == "kafka":
+        return _kafka_secret(secret, conn_id, key)
     name = key.lower().replace("-", "_")
     field = _AWS_FIELDS.get(name, name)
     value: Any = getattr(connection, field, None) if field in _FIELDS else None
@@ -143,6 +160,36 @@ def secret_value(secret_connections: dict[str, str], secret: str, key: str) -> s
     if value is None:
         raise ConfigError(f"Secret {secret}, key {key}: connection {conn_id} has no such field and no such extra")
     return str(value)
+
+
+def kafka_secrets(config: KafkaConfig) -> dict[str, str]:
+    """The credentials of a Kafka client by the keys that a Secret has for them: certificates and keys as PEM texts."""
+    found = {key: str(config.options[option]) for key, option in _KAFKA_SECRETS.items() if config.options.get(option)}
+    texts = {key: Path(value).read_text() if key.endswith(".pem") else value for key, value in found.items()}
+    return texts | dict(config.pem)
+
+
+def kafka_secret_refs(conn_id: str, config: KafkaConfig) -> dict[str, SecretKey]:
+    """Where a pod finds the same: in Strimzi's own Secrets, if the connection names a cluster and a user, else in a
+    Secret ``kafka-credentials``, which on a laptop is the connection.
+    """
+    options = get(conn_id).extra_dejson
+    user, cluster = str(options.get("strimzi.user")), options.get("strimzi.cluster")
+    theirs = {
+        "sasl.password": SecretKey(user, "password"),
+        "ssl.ca.pem": SecretKey(f"{cluster}-cluster-ca-cert", "ca.crt"),
+        "ssl.certificate.pem": SecretKey(user, "user.crt"),
+        "ssl.key.pem": SecretKey(user, "user.key"),
+    }
+    needed = sorted(kafka_secrets(config))
+    return {key: theirs[key] if cluster else SecretKey("kafka-credentials", key) for key in needed}
+
+
+def _kafka_secret(secret: str, conn_id: str, key: str) -> str:
+    found = kafka_secrets(kafka(conn_id))
+    if key not in found:
+        raise ConfigError(f"Secret {secret}, key {key}: connection {conn_id} has none")
+    return found[key]
 
 
 def cluster_answers(conn_id: str) -> bool:

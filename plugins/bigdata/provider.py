@@ -95,7 +95,7 @@ def get_provider_info() -> dict[str, Any]:
                     ),
                     "secret_connections": _option(
                         "Outside a cluster: which connection stands for which Kubernetes Secret, as JSON.",
-                        '{"aws-credentials": "aws_default"}',
+                        '{"aws-credentials": "aws_default", "kafka-credentials": "kafka_default"}',
                     ),
                     "history_server_url": _option("Spark history server, for links to ended applications.", ""),
                     "driver_log_url": _option(

@@ -122,7 +122,8 @@ def _build(get: Callable[[str], str | None], deployed: Path, checkout: Path | No
         kafka_conn_id=text("kafka_conn_id", "kafka_default"),
         kubernetes_conn_id=text("kubernetes_conn_id", "kubernetes_default"),
         secret_connections=_mapping(
-            "secret_connections", text("secret_connections", '{"aws-credentials": "aws_default"}')
+            "secret_connections",
+            text("secret_connections", '{"aws-credentials": "aws_default", "kafka-credentials": "kafka_default"}'),
         ),
         history_server_url=text("history_server_url", ""),
         driver_log_url=text("driver_log_url", ""),
