@@ -34,6 +34,8 @@ def airflow_environment(project_dir: Path, environ: Mapping[str, str] | None = N
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
         # Else every look-up of a connection warns that its addressing style, "path", is too short a secret to mask.
         "AIRFLOW__LOGGING__MIN_LENGTH_MASKED_SECRET": "4",
+        # Asset watchers that share a consumer have so long to come before it reads the first message.
+        "AIRFLOW__TRIGGERER__SHARED_STREAM_COHORT_GRACE_PERIOD": "5",
         "AIRFLOW__API__HOST": HOST,
         # Workers take the same one, as [workers] secrets_backend is not set.
         "AIRFLOW__SECRETS__BACKEND": "airflow.secrets.local_filesystem.LocalFilesystemBackend",
