@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,12 +17,19 @@ import yaml
 from jinja2 import Template
 from pyspark.sql import SparkSession
 
+from bigdata.kafka.config import KafkaConfig
+from bigdata.kafka.logs import quiet
+from bigdata.kafka.topics import ensure_topic
 from bigdata.local.jars import spark_jars
 from bigdata.settings import Settings
+from bigdata.storage.objects import ObjectStore
+
+from .streams import Stream
 
 JOBS = Path(__file__).parents[3] / "spark_jobs"
 sys.path.insert(0, str(JOBS))
 
+import titanic_stream  # noqa: E402
 from titanic_etl import main  # noqa: E402
 
 DATA = Path(__file__).parents[3] / "data" / "titanic.csv"
@@ -87,6 +95,7 @@ class Outcome:
 
 
 Run = Callable[..., Outcome]
+RunStream = Callable[..., Outcome]
 
 
 @pytest.fixture
@@ -118,6 +127,32 @@ def csv(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def stream(settings: Settings, kafka: KafkaConfig, store: ObjectStore) -> Stream:
+    """A topic of three partitions and a bucket, both of this test alone."""
+    quiet()
+    bucket = f"stream-{uuid.uuid4().hex[:8]}"
+    store.client().create_bucket(Bucket=bucket)
+    made = Stream(kafka, store, bucket, spark_jars(settings), hadoop_conf())
+    ensure_topic(kafka, made.topic, 3)
+    return made
+
+
+@pytest.fixture
+def run_stream(spark: SparkSession, stream: Stream, capfd: pytest.CaptureFixture[str]) -> RunStream:
+    """Run the streaming job on the test's stream: run_stream(more arguments...)."""
+    endpoint = f"fs.s3a.bucket.{stream.bucket}.endpoint"
+    spark._jsc.hadoopConfiguration().set(endpoint, stream.store.endpoint_url)
+
+    def run(*more: str) -> Outcome:
+        capfd.readouterr()
+        status = titanic_stream.main(stream.arguments(*more), spark)
+        captured = capfd.readouterr()
+        return Outcome(status, captured.out.splitlines(), captured.err.splitlines())
+
+    return run
 
 
 def files(folder: Path) -> list[str]:
