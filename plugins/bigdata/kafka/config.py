@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bigdata.errors import ConfigError, StackError
+from bigdata.kafka.refusals import Refusals
 
 # The field's own option names (librdkafka's and Java's) to kafka-python's.
 _OPTIONS = {
@@ -124,17 +125,26 @@ def reachable(config: KafkaConfig) -> Iterator[None]:
         UnsupportedSaslMechanismError,
     )
 
+    with Refusals() as refusals:
+        try:
+            yield
+        except (SaslAuthenticationFailedError, UnsupportedSaslMechanismError, AuthorizationError) as error:
+            raise _refused(config, error) from error
+        except (KafkaConnectionError, KafkaTimeoutError, ssl.SSLError) as error:
+            raise _refused(config, refusals.reason or error) from error
+
+
+def _refused(config: KafkaConfig, error: BaseException) -> StackError:
+    from kafka.errors import AuthorizationError, SaslAuthenticationFailedError, UnsupportedSaslMechanismError
+
     where = config.bootstrap_servers
-    try:
-        yield
-    except (SaslAuthenticationFailedError, UnsupportedSaslMechanismError) as error:
+    if isinstance(error, AuthorizationError):
+        return StackError("kafka", f"not allowed at {where}: {why(error)}", "The user lacks an ACL")
+    if isinstance(error, (SaslAuthenticationFailedError, UnsupportedSaslMechanismError)):
         user = config.options.get("sasl_plain_username", "")
         hint = "Check user, password and sasl.mechanism of the connection, and that the listener wants SASL"
-        raise StackError("kafka", f"{where} does not let user {user!r} in: {why(error)}", hint) from error
-    except AuthorizationError as error:
-        raise StackError("kafka", f"not allowed at {where}: {why(error)}", "The user lacks an ACL") from error
-    except (KafkaConnectionError, KafkaTimeoutError, ssl.SSLError) as error:
-        raise StackError("kafka", f"no broker answers at {where} ({why(error)})", _hint(config)) from error
+        return StackError("kafka", f"{where} does not let user {user!r} in: {why(error)}", hint)
+    return StackError("kafka", f"no broker answers at {where} ({why(error)})", _hint(config))
 
 
 def why(error: BaseException) -> str:
@@ -146,7 +156,8 @@ def why(error: BaseException) -> str:
 def _hint(config: KafkaConfig) -> str:
     if config.options.get("security_protocol", "PLAINTEXT") == "PLAINTEXT":
         return "The embedded broker is started by: bigdata local up"
-    return "Check the address, and whether the certificates of the connection are those of this cluster"
+    what = "user, password and sasl.mechanism" if "sasl_mechanism" in config.options else "certificates"
+    return f"Check the address, the listener's protocol, and whether the {what} of the connection are of this cluster"
 
 
 def _check_security(source: str, options: Mapping[str, Any], pem: Mapping[str, str]) -> None:
