@@ -48,6 +48,9 @@ make_secrets() {
         {\"endpoint_url\": \"http://s3.bigdata:7070\", \"region_name\": \"us-east-1\"}}"
       ;;
     *)
+      # By certificate: address and credentials are looked up in Strimzi's resources by each task (docs/kafka.md).
+      kafka='{"conn_type": "kafka", "extra":
+        {"strimzi.cluster": "kafka", "strimzi.namespace": "bigdata", "strimzi.listener": "tls", "strimzi.user": "airflow"}}'
       kubectl --namespace airflow get secret airflow-metadata >/dev/null 2>&1 || fail "Airflow's database is yours to give:
   kubectl --namespace airflow create secret generic airflow-metadata --from-file=connection=/dev/stdin
 and on its input, without an end of line: postgresql+psycopg2://user:password@host:5432/airflow"

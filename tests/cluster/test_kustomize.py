@@ -26,7 +26,16 @@ def names(api_client: Any, core: Any) -> Iterator[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def strimzi(api_client: Any) -> Iterator[None]:
-    with kustomized.kinds("strimzi", "kafkas.kafka.strimzi.io", "kafkanodepools.kafka.strimzi.io"):
+    needed = (
+        "kafkas",
+        "kafkanodepools",
+        "kafkatopics",
+        "kafkausers",
+        "kafkarebalances",
+        "kafkaconnects",
+        "kafkaconnectors",
+    )
+    with kustomized.kinds("strimzi", *(f"{name}.kafka.strimzi.io" for name in needed)):
         yield
 
 
@@ -43,6 +52,33 @@ def test_kafka(names: dict[str, str], strimzi: None, overlay: str) -> None:
     with kustomized.applied(manifests):
         # And again, as a run after a failure does.
         assert {line.rpartition(" ")[2] for line in kustomized.apply(manifests)} == {"serverside-applied"}
+
+
+def test_kafka_connect(names: dict[str, str], strimzi: None) -> None:
+    said = kustomized.apply(kustomized.build("base/kafka/connect", names), "--dry-run=server")
+    assert [line.split()[0].split(".")[0] for line in said] == ["kafkaconnect", "kafkaconnector"]
+
+
+@pytest.mark.parametrize(
+    ("manifest", "message"),
+    [
+        (
+            {"kind": "KafkaNodePool", "spec": {"replicas": 1, "roles": ["boss"], "storage": {"type": "ephemeral"}}},
+            "boss",
+        ),
+        (
+            {"kind": "Kafka", "spec": {"kafka": {"metricsConfig": {"type": "jmxPrometheusExporter"}, "listeners": []}}},
+            "valueFrom property is required",
+        ),
+    ],
+)
+def test_the_server_checks_what_it_gets(
+    names: dict[str, str], strimzi: None, manifest: dict[str, Any], message: str
+) -> None:
+    """Or the tests above would pass for anything: enumerations, and the CRDs' own rules."""
+    meta = {"metadata": {"name": "wrong", "namespace": names["bigdata"]}, "apiVersion": "kafka.strimzi.io/v1"}
+    with pytest.raises(AssertionError, match=message):
+        kustomized.apply(yaml.safe_dump(manifest | meta), "--dry-run=server")
 
 
 @pytest.mark.parametrize(
