@@ -12,6 +12,10 @@ def quiet() -> None:
     client, cluster = logging.getLogger("kafka"), logging.getLogger("kafka.cluster")
     if client.level == logging.NOTSET:
         client.setLevel(logging.WARNING)
+    # It warns whenever packing a batch takes more than 0.1 s, as any under load does.
+    loop = logging.getLogger("kafka.net.selector")
+    if loop.level == logging.NOTSET:
+        loop.setLevel(logging.ERROR)
     if _is_trouble not in cluster.filters:
         cluster.addFilter(_is_trouble)
 

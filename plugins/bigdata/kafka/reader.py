@@ -187,12 +187,15 @@ class Reader:
     def _take(self, start: Mapping[int, int] | None) -> None:
         from kafka import TopicPartition
 
+        if start is None:
+            # First of all: subscribing drops what the client knows of topics, and a member that joins without it is
+            # given nothing, which costs the group a second rebalance.
+            self.consumer.subscribe([self.topic], listener=_listener(self))
         parts = [TopicPartition(self.topic, n) for n in sorted(self.consumer.partitions_for_topic(self.topic) or ())]
         if not parts:
             raise DeliveryError(self.topic, 0, 0, "the topic does not exist, or this user may not see it")
         self._ends = self.consumer.end_offsets(parts)
         if start is None:
-            self.consumer.subscribe([self.topic], listener=_listener(self))
             return
         self.consumer.assign(parts)
         for part in parts:
