@@ -115,11 +115,11 @@ def test_who_asks_for_a_pool_finds_it(cluster: dict[str, Any]) -> None:
     pools = {group["labels"]["pool"]: group for group in cluster["managedNodeGroups"]}
     asked = {values("eks")["nodeSelector"]["pool"], values("eks")["workers"]["kubernetes"]["nodeSelector"]["pool"]}
     asked.add(read("k8s/providers/eks-autoscaler.yaml")["nodeSelector"]["pool"])
-    for item in yaml.safe_load_all((ROOT / "k8s/overlays/eks/kafka/kafka.yaml").read_text()):
-        if item["kind"] == "KafkaNodePool":
-            affinity = item["spec"]["template"]["pod"]["affinity"]["nodeAffinity"]
-            (term,) = affinity["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
-            asked |= {value for rule in term["matchExpressions"] if rule["key"] == "pool" for value in rule["values"]}
+    patches = read("k8s/overlays/eks/kafka/kustomization.yaml")["patches"]
+    (patch,) = [patch["patch"] for patch in patches if patch["target"]["kind"] == "KafkaNodePool"]
+    for change in yaml.safe_load(patch):
+        (term,) = change["value"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+        asked |= {value for rule in term["matchExpressions"] if rule["key"] == "pool" for value in rule["values"]}
     assert asked == {"core"}
     assert not pools["core"].get("spot")
 
