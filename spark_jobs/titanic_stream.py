@@ -29,6 +29,7 @@ import os
 import re
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -80,10 +81,14 @@ def _topic(text: str) -> str:
 class Writer:
     """Delivers each batch once; Spark calls it with a batch and its number."""
 
-    def __init__(self, spark: SparkSession, log: BatchLog, checkpoint: Checkpoint, topic: str, run: str) -> None:
-        self._spark, self._log, self._checkpoint, self._topic, self._run = spark, log, checkpoint, topic, run
+    def __init__(self, log: BatchLog, checkpoint: Checkpoint, topic: str, run: str) -> None:
+        self._log, self._checkpoint, self._topic, self._run = log, checkpoint, topic, run
         self._at_work, self._is_closed = threading.Lock(), False
         self.counts = {"batches": 0, "rows": 0, "rejects": 0}
+        #: batches that Spark is through with
+        self.calls = 0
+        #: whether one came after the end of the run
+        self.has_refused = False
         #: why the last batch failed, where it can be told in a line; Spark's own exception wraps it in pages
         self.problem: JobError | None = None
 
@@ -95,11 +100,14 @@ class Writer:
         with self._at_work:
             try:
                 if self._is_closed:
-                    raise JobError("the run is over")
+                    self.has_refused = True
+                    raise RuntimeError("the run is over")
                 self._deliver(batch, number)
             except JobError as error:
                 self.problem = error
                 raise
+            finally:
+                self.calls += 1
 
     def close(self) -> None:
         """Take no further batch; returns when the one at hand is delivered."""
@@ -176,7 +184,7 @@ def run(spark: SparkSession, args: argparse.Namespace) -> dict[str, Any]:
     log = BatchLog(store, output)
     tolerated(log.prune, output, "could not remove what killed drivers left")
     say(f"{args.topic} to {output}, {args.mode}; delivered up to batch {log.last}, {json.dumps(log.end)}")
-    writer = Writer(spark, log, Checkpoint(store, f"{output}/checkpoint", args.topic), args.topic, args.run)
+    writer = Writer(log, Checkpoint(store, f"{output}/checkpoint", args.topic), args.topic, args.run)
     options = kafka_source.source_options(args.bootstrap_servers, args.topic, args.max_offsets_per_trigger)
     options |= kafka_source.security_options(
         args.security_protocol, args.sasl_mechanism, args.sasl_username, os.environ
@@ -198,10 +206,17 @@ def run(spark: SparkSession, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def stop_after(query: StreamingQuery, writer: Writer, seconds: int) -> None:
-    """Let a query run so long, then have it finish the batch at hand."""
-    if not query.awaitTermination(seconds):
-        writer.close()  # from now on a batch that Spark begins is left to the next run
-        query.stop()
+    """Let a query run so long, then have it finish the batch at hand, be it only planned yet."""
+    if query.awaitTermination(seconds):
+        return
+    before = writer.calls
+    while query.status["isTriggerActive"] and writer.calls == before and query.isActive:
+        time.sleep(0.1)
+    writer.close()  # from now on a batch that Spark begins is left to the next run
+    query.stop()
+    failure = query.exception()
+    if failure and not writer.has_refused:
+        raise failure
 
 
 def tolerated(clean_up: Callable[[], Any], uri: str, problem: str) -> None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
 
 import titanic_stream
+from bigdata.kafka.config import KafkaConfig
 from bigdata.kafka.topics import ensure_topic
 from bigdata.storage import stream as delivered
 
+from ..kafka import secured
 from .conftest import RunStream
 from .gateway import Gateway, gateway
 from .streams import Stream, passenger
@@ -215,6 +218,23 @@ def test_a_log_that_may_not_be_written_leaves_nothing_behind(
 
     proxy.deny = lambda method, path: False
     assert run_stream().result["rows"] == 10
+
+
+def test_a_client_with_a_certificate_needs_no_password(
+    stream: Stream, run_stream: RunStream, tmp_path: Path, jars_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brokers = secured.run(tmp_path, jars_dir)
+    broker = next(brokers)
+    ensure_topic(broker.plain, stream.topic, 2)
+    stream.kafka = broker.plain
+    stream.passengers(15)
+    broker.grant(secured.TLS_USER, stream.topic, "titanic_stream")
+    mine = broker.properties("tls")
+    stream.kafka = KafkaConfig(mine["bootstrap.servers"])
+    for variable, key in (("CA", "ca"), ("CERTIFICATE", "certificate"), ("KEY", "key")):
+        monkeypatch.setenv(f"KAFKA_SSL_{variable}", mine[f"ssl.{key}.pem"])
+    assert run_stream("--security-protocol=SSL").result["rows"] == 15
+    brokers.close()
 
 
 def test_a_topic_that_does_not_exist(stream: Stream, run_stream: RunStream) -> None:
