@@ -35,6 +35,7 @@ from typing import Any
 from hadoop import JobError, Store
 
 FORMAT = 1
+_ENTRY = re.compile(r"/(\d{12})\.json$")
 _FOLDER = re.compile(r"(\d{12})-[0-9a-f]{32}")
 
 Offsets = dict[str, int]
@@ -50,7 +51,8 @@ class BatchLog:
         if store.scheme != "s3a":
             raise JobError(f"{base}: a stream is delivered to an object store: give a URI that starts with s3a://")
         self._store, self._base = store, base.rstrip("/")
-        numbers = sorted(int(name.rpartition("/")[2].removesuffix(".json")) for name, _ in store.files(f"{base}/log"))
+        found = (_ENTRY.search(name) for name, _ in store.files(f"{self._base}/log"))
+        numbers = sorted(int(match[1]) for match in found if match)
         #: number of the last batch delivered; -1 if there is none
         self.last = len(numbers) - 1
         if numbers and numbers[-1] != self.last:

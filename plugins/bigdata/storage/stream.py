@@ -7,6 +7,7 @@ once; one that is delivered meanwhile is there or not. Files that no entry names
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 _READERS = 16
+_ENTRY = re.compile(r"\d{12}\.json")
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def delivered(fs: FileSystem, base: str, first: int = 0) -> list[Batch]:
 
     base = base.rstrip("/")
     listed = fs.get_file_info(FileSelector(f"{base}/log", allow_not_found=True))
-    names = sorted(item.base_name for item in listed if item.base_name.endswith(".json"))
+    names = sorted(item.base_name for item in listed if _ENTRY.fullmatch(item.base_name))
     for number, name in enumerate(names):
         if int(name.removesuffix(".json")) != number:
             raise DataError(f"{base}/log: the entry of batch {number} is gone, but that of {name} is there")
