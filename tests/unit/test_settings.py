@@ -86,3 +86,10 @@ def test_the_runtime_comes_from_airflows_file_or_the_environment(tmp_path):
     assert runtime() == "kubernetes"
     assert runtime(AIRFLOW__BIGDATA__RUNTIME="native") == "native"
     assert "[bigdata] runtime = 'docker': must be one of" in runtime(AIRFLOW__BIGDATA__RUNTIME="docker")
+
+
+@pytest.mark.parametrize("value", ["2", "three", "-1"])
+def test_one_or_three_brokers(tmp_path, value):
+    environ = {"AIRFLOW__BIGDATA__KAFKA_BROKERS": value}
+    with pytest.raises(ConfigError, match=f"kafka_brokers = '{value}': must be 1 or 3"):
+        settings.from_environment(tmp_path, environ)

@@ -19,6 +19,8 @@ from botocore.config import Config
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from bigdata.errors import StackError
+from bigdata.kafka.config import KafkaConfig
+from bigdata.kafka.topics import ensure_topic
 from bigdata.local import ports, record
 from bigdata.local.launch import record_path
 from bigdata.local.record import State
@@ -45,6 +47,7 @@ def s3(stack: Stack):
 
 
 def produce(stack: Stack, topic: str, value: bytes) -> None:
+    ensure_topic(KafkaConfig(stack.require("kafka").url), topic, 1)
     producer = KafkaProducer(bootstrap_servers=stack.require("kafka").url, acks="all")
     producer.send(topic, value).get(timeout=30)
     producer.close()
