@@ -38,7 +38,7 @@ def kill(stack: Stack) -> None:
     os.kill(stack.require("kafka").pid, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("transactional_id", ["", "test.lost"])
+@pytest.mark.parametrize("transactional_id", [pytest.param("", marks=pytest.mark.soak), "test.lost"])
 def test_a_broker_that_dies_while_records_are_sent_is_told_with_what_was_acknowledged(
     own_kafka: tuple[Stack, KafkaConfig, str], transactional_id: str
 ) -> None:

@@ -80,7 +80,10 @@ WRONG = {
 
 
 @pytest.mark.parametrize("what", WRONG)
-def test_who_may_not_come_in_is_told_why(secured: Secured, topic: str, what: str) -> None:
+def test_who_may_not_come_in_is_told_why(
+    secured: Secured, topic: str, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bigdata.kafka.config.CONNECT_TIMEOUT_MS", 4_000)  # the client tries again for so long
     listener, changes, message = WRONG[what]
     properties = secured.properties(listener) | changes
     if what == "wrong CA":

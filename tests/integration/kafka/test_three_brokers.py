@@ -84,6 +84,7 @@ def test_a_plain_produce_loses_and_doubles_nothing_while_a_broker_dies(three_bro
     assert topic.keys() == numbers(50_000)
 
 
+@pytest.mark.soak
 def test_with_two_of_three_gone_nothing_is_acknowledged_and_nothing_is_lost(three_brokers: Brokers) -> None:
     topic = make(three_brokers)
     assert produce(topic.config, topic.name, records(1_000), "d").sent == 1_000
@@ -132,6 +133,7 @@ def test_a_network_that_stands_still_for_a_while_delays_and_changes_nothing(thre
     assert source.keys() == output.keys() == numbers(20_000)
 
 
+@pytest.mark.soak
 def test_a_broker_that_comes_back_catches_up(three_brokers: Brokers) -> None:
     topic = make(three_brokers)
     three_brokers.kill(3)
