@@ -28,8 +28,7 @@ MEANINGS = {
     "SslAuthenticationException": "no TLS: check the address, and whether the certificates are those of this cluster",
     "No resolvable bootstrap urls": "the broker's host name is unknown: check --bootstrap-servers",
     "org.apache.kafka.common.errors.TimeoutException": "no broker answers: check --bootstrap-servers, and that it runs",
-    "KAFKA_DATA_LOSS": "records are gone that were not read yet: start with another output",
-    "START_OFFSET_GREATER_THAN_END_OFFSET": "the topic was deleted and made again: start with another output",
+    "Some data may have been lost": "records are gone that were not read yet: start with another output",
 }
 
 
