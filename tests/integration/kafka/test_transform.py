@@ -164,15 +164,16 @@ def test_members_come_and_go_in_mid_run(topic: Topic, output: Topic, tmp_path: P
 import sys, time
 import bigdata.kafka.transform as module
 module.TRANSACTION_RECORDS = 700
-Reader.__init__.__kwdefaults__["poll_records"] = 500
+Reader.__init__.__kwdefaults__["poll_records"] = 100
 name, left = sys.argv[1], int(sys.argv[2])
+killed = {str(tmp_path / "killed")!r}
 def handle(records):
     global left
     left -= 1
     if not left:
         die()
     print("working", flush=True)
-    time.sleep(0.1)
+    time.sleep(0.02 if os.path.exists(killed) else 0.3)  # nobody is done before the third has its share
     return [Record(record.key, record.value) for record in records]
 own = "test.{topic.name}." + name
 transform(config, "{topic.name}", "group", handle, "{output.name}", own, member=name, batch=True)
@@ -188,6 +189,7 @@ transform(config, "{topic.name}", "group", handle, "{output.name}", own, member=
     assert "working" in (first.stdout or sys.stdin).readline()
     others = [start("second", -1), start("third", 3)]
     assert others[1].wait(90) == -9
+    (tmp_path / "killed").touch()
     again = start("third", -1)  # the retry takes the place of the one that was killed
     for process in (first, others[0], again):
         process.communicate(timeout=120)
