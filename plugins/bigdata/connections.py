@@ -150,7 +150,7 @@ def secret_value(secret_connections: dict[str, str], secret: str, key: str) -> s
     """
     conn_id = secret_connections.get(secret, secret.replace("-", "_"))
     connection = get(conn_id)
-    if key in _KAFKA_SECRETS and connection.conn_type == "kafka":
+    if key in _KAFKA_SECRETS and connection.conn_type in ("kafka", "bigdata_kafka"):
         return _kafka_secret(secret, conn_id, key)
     name = key.lower().replace("-", "_")
     field = _AWS_FIELDS.get(name, name)

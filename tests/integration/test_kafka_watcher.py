@@ -1,4 +1,6 @@
-"""Messages start DAGs: each once, by one consumer for all watchers, and none is lost when the triggerer is killed."""
+"""Kafka in a whole Airflow. Messages start DAGs: each once, by one consumer for all watchers, and none is lost when the
+triggerer is killed; nor is one lost to a sensor that is tried again, or that looks now and then.
+"""
 
 from __future__ import annotations
 
@@ -43,9 +45,32 @@ watched("every")
 watched("picked", fields={{"kind": "wanted"}})
 """
 
+SENSORS = """
+from datetime import timedelta
+from airflow.sdk import dag
+from bigdata.sensors.kafka import KafkaMessageSensor
+
+class FailsOnce(KafkaMessageSensor):
+    def resume(self, context, event):
+        if context["ti"].try_number == 1:
+            raise RuntimeError("the worker died with the message in its hands")
+        return super().resume(context, event)
+
+@dag
+def waiting():
+    again = {{"retries": 1, "retry_delay": timedelta(seconds=1)}}
+    shared = {{"topic": "{topic}", "kafka_conn_id": "kafka_test", "latest": True, "timeout": 180}}
+    FailsOnce(task_id="deferred", key="deferred", poll_interval=1, **shared, **again)
+    KafkaMessageSensor(
+        task_id="rescheduled", key="rescheduled", deferrable=False, mode="reschedule", poke_interval=3, **shared
+    )
+
+waiting()
+"""
+
 
 class Watched:
-    """Airflow with two DAGs that watch one topic."""
+    """Airflow with two DAGs that watch one topic, and one that waits on another."""
 
     def __init__(self, airflow: Airflow, api: Api, config: KafkaConfig, topic: str, group: str) -> None:
         self.airflow, self.api, self.config, self.topic, self.group = airflow, api, config, topic, group
@@ -89,7 +114,9 @@ def watched(stack: Stack, kafka: KafkaConfig, tmp_path_factory: pytest.TempPathF
     topic, group = f"test.{uuid4().hex[:8]}", f"test.{uuid4().hex[:8]}"
     ensure_topic(kafka, topic, 2)
     (folder / "dags").mkdir()
+    ensure_topic(kafka, f"{topic}.sensors", 2)
     (folder / "dags" / "watched.py").write_text(DAG.format(topic=topic, group=group))
+    (folder / "dags" / "waiting.py").write_text(SENSORS.format(topic=f"{topic}.sensors"))
     environ = {
         "AIRFLOW_CONN_KAFKA_TEST": f"kafka://?bootstrap.servers={kafka.bootstrap_servers}",
         "AIRFLOW__TRIGGERER__SHARED_STREAM_COHORT_GRACE_PERIOD": "3",
@@ -132,3 +159,23 @@ def test_a_killed_triggerer_loses_no_message(watched: Watched) -> None:
     for asset in ("every", "picked"):
         came = [value["n"] for value in watched.values(asset) if isinstance(value, dict) and value["n"] >= 100]
         assert sorted(came) == list(range(100, 140))
+
+
+def test_a_sensor_finds_what_came_since_its_first_try_began(watched: Watched) -> None:
+    """The message is there before the retry, and before the look that finds it: neither begins anew at the end."""
+    topic = f"{watched.topic}.sensors"
+    produce(watched.config, topic, [Record(b"deferred", b'{"n": 1}'), Record(b"rescheduled", b"")], "before")
+    run = watched.api.trigger("waiting")
+
+    def states() -> set[str]:
+        return {f"{task['task_id']} {task['state']}" for task in run.tasks()}
+
+    waits = {"deferred deferred", "rescheduled up_for_reschedule"}
+    assert soon(lambda: states() == waits, 90), states()
+    produce(watched.config, topic, [Record(b"deferred", b'{"n": 2}'), Record(b"rescheduled", b"")], "since")
+    assert run.wait(120) == "success"
+    tasks = {task["task_id"]: task for task in run.tasks()}
+    assert tasks["deferred"]["try_number"] == 2
+    assert "Going on where an earlier try" in run.log("deferred", 2)
+    found = watched.api.ask(f"{run.path}/taskInstances/deferred/xcomEntries/return_value?deserialize=true")["value"]
+    assert found["value"] == {"n": 2}

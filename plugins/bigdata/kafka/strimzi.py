@@ -58,6 +58,24 @@ def properties(
     return found | _security(bool(spec.get("tls")), kind, user, secret)
 
 
+def cluster_problem(found: Mapping[str, Any] | None) -> str:
+    """What keeps a Kafka resource from being ready, by the operator's own word; "" when nothing does.
+
+    :param found: the resource; None: there is none.
+    """
+    if found is None:
+        return "it does not exist"
+    status = found.get("status") or {}
+    if status.get("observedGeneration", 0) < found["metadata"].get("generation", 0):
+        return "its operator has not seen it as it is now"
+    conditions = {item.get("type"): item for item in status.get("conditions", [])}
+    if conditions.get("Ready", {}).get("status") == "True":
+        return ""
+    wrong = conditions.get("NotReady", {})
+    said = ": ".join(filter(None, (wrong.get("reason"), wrong.get("message"))))
+    return f"it is not ready{f' ({said})' if said else ''}"
+
+
 def _security(tls: bool, kind: str, user: str, secret: Mapping[str, str]) -> dict[str, str]:
     if kind == "scram-sha-512":
         return {

@@ -91,14 +91,7 @@ class SharedWatch:
         :param uid: of the object that is meant.
         :raises ClusterError: the server refuses to show objects of this kind.
         """
-        waiter = Waiter()
-        self._waiters.setdefault(name, set()).add(waiter)
-        if self._is_synced:
-            waiter.tell(self._objects.get(name))
-        if self._task is None or self._task.done():
-            # In a context of its own: what it logs is no line of the one task that came first.
-            what, own = f"watch {self._kind} in {self._namespace}", contextvars.Context()
-            self._task = asyncio.create_task(self._run(), name=what, context=own)
+        waiter = self._enter(name)
         try:
             while True:
                 found = await waiter.next()
@@ -112,10 +105,33 @@ class SharedWatch:
         finally:
             self._leave(name, waiter)
 
+    async def observe(self, name: str) -> AsyncIterator[Object | None]:
+        """Yield whichever object has the name, and again at each change; None while there is none. Endless.
+
+        :raises ClusterError: the server refuses to show objects of this kind.
+        """
+        waiter = self._enter(name)
+        try:
+            while True:
+                yield await waiter.next()
+        finally:
+            self._leave(name, waiter)
+
     @property
     def waiters(self) -> int:
         """How many wait now."""
         return sum(map(len, self._waiters.values()))
+
+    def _enter(self, name: str) -> Waiter:
+        waiter = Waiter()
+        self._waiters.setdefault(name, set()).add(waiter)
+        if self._is_synced:
+            waiter.tell(self._objects.get(name))
+        if self._task is None or self._task.done():
+            # In a context of its own: what it logs is no line of the one task that came first.
+            what, own = f"watch {self._kind} in {self._namespace}", contextvars.Context()
+            self._task = asyncio.create_task(self._run(), name=what, context=own)
+        return waiter
 
     def _leave(self, name: str, waiter: Waiter) -> None:
         self._waiters[name].discard(waiter)

@@ -86,12 +86,12 @@ _locks: dict[tuple[int, Cluster], asyncio.Lock] = {}
 _watches: dict[tuple[Any, ...], SharedWatch] = {}
 
 
-def shared_watch(cluster: Cluster, kind: Kind, namespace: str) -> SharedWatch:
-    """The watch of this event loop on objects of ours."""
+def shared_watch(cluster: Cluster, kind: Kind, namespace: str, selector: str = OURS) -> SharedWatch:
+    """The watch of this event loop on objects that have these labels; default: those of ours."""
     loop = asyncio.get_running_loop()
     for key, watch in list(_watches.items()):
         if not watch.waiters:
             del _watches[key]
     return _watches.setdefault(
-        (id(loop), cluster, kind, namespace), SharedWatch(cluster.connect, kind, namespace, OURS)
+        (id(loop), cluster, kind, namespace, selector), SharedWatch(cluster.connect, kind, namespace, selector)
     )
