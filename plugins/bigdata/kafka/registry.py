@@ -91,8 +91,14 @@ class RegistryAvro:
         try:
             yield
         except (ClientError, HTTPError) as error:
+            status, hint = getattr(error, "http_code", None), "Check schema.registry.url of the connection"
             problem = f"{self._url} does not answer: {str(error) or type(error).__name__}"
-            raise StackError("schema registry", problem, "Check schema.registry.url of the connection") from error
+            if status in (401, 403):
+                problem = f"{self._url} lets nobody in by these credentials ({status})"
+                hint = "Check schema.registry.basic.auth.user.info of the connection"
+            elif status:
+                problem = f"{self._url} answers {status}: {error}"
+            raise StackError("schema registry", problem, hint) from error
 
 
 def _client(properties: Mapping[str, str]) -> tuple[Any, str]:
