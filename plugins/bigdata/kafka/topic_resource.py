@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-import threading
 from collections.abc import Mapping
 from typing import Any
 
 from bigdata.errors import ConfigError, StackError
 from bigdata.kafka.strimzi import TOPIC
 from bigdata.kubernetes.resources import Object, Resources
-from bigdata.kubernetes.watch import follow
+from bigdata.kubernetes.watch import follow_for
 
 MANAGER = "airflow-bigdata"
 READY_TIMEOUT = 120.0
@@ -78,22 +77,15 @@ def _spec(topic: str, partitions: int, replicas: int, configs: Mapping[str, Any]
 
 def _ready(resources: Resources, applied: Object, timeout: float) -> Object:
     name, generation = applied["metadata"]["name"], applied["metadata"]["generation"]
-    stopped = threading.Event()
-    timer = threading.Timer(timeout, stopped.set)
-    timer.daemon = True
-    timer.start()
-    try:
-        for found in follow(resources, name, applied["metadata"]["uid"], stopped):
-            if found is None:
-                raise StackError("kafka", f"KafkaTopic {name} was deleted while it was waited for")
-            status = found.get("status", {})
-            if status.get("observedGeneration", 0) >= generation:
-                if problem := _problem(status):
-                    raise ConfigError(f"KafkaTopic {name}: {problem}")
-                if _condition(status).get("status") == "True":
-                    return found
-    finally:
-        timer.cancel()
+    for found in follow_for(resources, name, applied["metadata"]["uid"], timeout):
+        if found is None:
+            raise StackError("kafka", f"KafkaTopic {name} was deleted while it was waited for")
+        status = found.get("status", {})
+        if status.get("observedGeneration", 0) >= generation:
+            if problem := _problem(status):
+                raise ConfigError(f"KafkaTopic {name}: {problem}")
+            if _condition(status).get("status") == "True":
+                return found
     raise StackError("kafka", f"KafkaTopic {name} is not ready after {timeout:g} s", "Is the topic operator running?")
 
 

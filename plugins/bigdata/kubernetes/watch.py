@@ -9,6 +9,7 @@ end. A server that is away is waited for, as what it manages runs on; a refusal 
 from __future__ import annotations
 
 import logging
+import queue
 import threading
 import time
 from collections.abc import Iterator
@@ -30,7 +31,7 @@ def follow(resources: Resources, name: str, uid: str, stopped: threading.Event) 
     """Yield the object as it is, and again at each change; None when it is gone.
 
     :param uid: of the object that is meant.
-    :param stopped: ends the iteration, within a second where the server sends nothing.
+    :param stopped: ends the iteration at the next event, or within a minute where the server sends nothing.
     :raises ClusterError: the server refuses to show it.
     """
     pause, refused_since = 0.2, 0.0
@@ -51,6 +52,37 @@ def follow(resources: Resources, name: str, uid: str, stopped: threading.Event) 
             log.warning("%s; trying again", error)
             stopped.wait(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def follow_for(resources: Resources, name: str, uid: str, seconds: float) -> Iterator[Object | None]:
+    """As :func:`follow`, for so many seconds, however silent the server is.
+
+    :raises ClusterError: the server refuses to show it.
+    """
+    found: queue.Queue[Object | Exception | None] = queue.Queue()
+    stopped, deadline = threading.Event(), time.monotonic() + seconds
+
+    def run() -> None:
+        try:
+            for event in follow(resources, name, uid, stopped):
+                found.put(event)
+        except Exception as error:  # the reader raises it
+            found.put(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                event = found.get(timeout=left)
+            except queue.Empty:
+                return
+            if isinstance(event, Exception):
+                raise event
+            yield event
+            if event is None:
+                return
+    finally:
+        stopped.set()
 
 
 def _watch_once(resources: Resources, name: str, uid: str, stopped: threading.Event) -> Iterator[Object | None]:
