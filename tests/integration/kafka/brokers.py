@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from dataclasses import dataclass
 
 from bigdata.kafka.config import KafkaConfig
+from bigdata.local.record import State
 from bigdata.local.stack import Stack
 
 BROKERS = ("kafka-1", "kafka-2", "kafka-3")
+
+
+def fill(pid: int, size: int) -> None:
+    """Let a process write no file beyond a size, in bytes: a broker's writes fail then as they do on a full disk."""
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, size))
 
 
 @dataclass
@@ -39,10 +46,21 @@ class Brokers:
         """Let it go on."""
         self._signal(number, signal.SIGCONT)
 
+    def fill(self, number: int, size: int) -> None:
+        """See :func:`fill`."""
+        fill(self._pid(number), size)
+
+    def is_alive(self, number: int) -> bool:
+        """Whether the broker's process is there."""
+        return any(status.name == f"kafka-{number}" and status.state == State.UP for status in self.stack.status())
+
     def restart(self) -> None:
         """Start whatever is dead."""
         self.stack.up(["kafka"])
 
     def _signal(self, number: int, sent: signal.Signals) -> None:
+        os.kill(self._pid(number), sent)
+
+    def _pid(self, number: int) -> int:
         (pid,) = [status.pid for status in self.stack.status() if status.name == f"kafka-{number}"]
-        os.kill(pid, sent)
+        return pid

@@ -11,6 +11,8 @@ from bigdata.kafka.config import KafkaConfig
 from bigdata.kafka.consume import consume
 from bigdata.kafka.records import Record
 
+KIBIBYTE = b"x" * 1024
+
 
 def records(count: int, first: int = 0, value: bytes = b"{}") -> Iterator[Record]:
     """Records whose keys are numbers, made one by one."""

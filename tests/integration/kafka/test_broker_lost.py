@@ -16,9 +16,12 @@ from bigdata.kafka.produce import produce
 from bigdata.kafka.reconcile import Reconciliation
 from bigdata.kafka.records import Record
 from bigdata.kafka.topics import ensure_topic
+from bigdata.local.record import State
 from bigdata.local.stack import Stack
 
-from .records import records
+from ...waiting import soon
+from .brokers import fill
+from .records import KIBIBYTE, records
 
 pytestmark = pytest.mark.integration
 
@@ -86,3 +89,22 @@ def test_a_broker_that_dies_while_records_are_read_commits_nothing_unhandled(
     consume(config, topic, "group", again.append, member="task")
     assert {record.key for record in handled} | {record.key for record in again} == {r.key for r in records(5_000)}
     assert len(again) == 5_000
+
+
+def test_a_disk_that_is_full_is_told_and_leaves_nothing_half_sent(own_kafka: tuple[Stack, KafkaConfig, str]) -> None:
+    stack, config, topic = own_kafka
+
+    def until_it_is_full() -> Iterator[Record]:
+        yield from records(5_000, value=KIBIBYTE)
+        fill(stack.require("kafka").pid, 4 << 20)
+        yield from records(25_000, first=5_000, value=KIBIBYTE)
+
+    with pytest.raises(DeliveryError, match=rf"{topic}: \d+ records sent, \d+ accounted for"):
+        produce(config, topic, until_it_is_full(), "run", delivery_timeout=8.0, transactional_id="test.full")
+    assert soon(lambda: stack.status()[0].state != State.UP, 30)  # a broker without a disk to write to ends itself
+
+    stack.up(["kafka"])
+    receipt = produce(config, topic, records(1_000), "second try", transactional_id="test.full")
+    reconciliation = Reconciliation(receipt)
+    consume(config, topic, "group", reconciliation)
+    assert (reconciliation.check(), reconciliation.others) == (1_000, 0)

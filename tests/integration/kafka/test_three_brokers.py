@@ -18,7 +18,7 @@ from bigdata.kafka.transform import transform
 
 from ...waiting import soon
 from .brokers import Brokers
-from .records import Topic, numbers, records
+from .records import KIBIBYTE, Topic, numbers, records
 
 pytestmark = pytest.mark.integration
 
@@ -141,3 +141,12 @@ def test_a_broker_that_comes_back_catches_up(three_brokers: Brokers) -> None:
     assert describe_topic(topic.config, topic.name).in_sync == 2  # type: ignore[union-attr]
     three_brokers.restart()
     assert soon(lambda: describe_topic(topic.config, topic.name).in_sync == 3, 60)  # type: ignore[union-attr]
+
+
+def test_a_broker_whose_disk_is_full_goes_and_the_others_carry_on(three_brokers: Brokers) -> None:
+    topic = make(three_brokers)
+    values = records(80_000, value=KIBIBYTE)
+    faults = {10_000: lambda: three_brokers.fill(2, 3 << 20)}
+    assert produce(topic.config, topic.name, after(values, faults), "d", transactional_id="test.full").sent == 80_000
+    assert soon(lambda: not three_brokers.is_alive(2), 60)
+    assert topic.keys() == numbers(80_000)
