@@ -150,6 +150,7 @@ def ready(kafkas: Resources) -> Resources:
 def user(core: Any, namespace: str) -> Iterator[str]:
     data = {"password": "only-for-this-test", "user.crt": "-----crt-----", "user.key": "-----key-----"}
     encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
+    encoded["user.p12"] = base64.b64encode(b"\x30\x82\x0c").decode()  # the operator adds a key store
     core.create_namespaced_secret(namespace, {"metadata": {"name": "airflow"}, "data": encoded})
     yield "airflow"
     core.delete_namespaced_secret("airflow", namespace)

@@ -103,10 +103,11 @@ def _key(secret: Mapping[str, str], key: str, user: str) -> str:
     if key not in secret:
         have = ", ".join(sorted(secret)) or "nothing"
         raise StackError("kafka", f"Secret {user} has no {key} (it has {have})", "The KafkaUser is of another type")
-    return secret[key]
+    return base64.b64decode(secret[key]).decode()
 
 
 def _secret(api_client: Any, namespace: str, user: str) -> dict[str, str]:
+    """What the Secret holds, encoded, as there are key stores in it, too, which are no text."""
     from kubernetes.client import CoreV1Api
 
     from bigdata.errors import ClusterError
@@ -119,4 +120,4 @@ def _secret(api_client: Any, namespace: str, user: str) -> dict[str, str]:
             hint = f"Look at: kubectl -n {namespace} get kafkauser {user}"
             raise StackError("kafka", f"user {user} has no Secret {namespace}/{user} yet", hint) from None
         raise
-    return {key: base64.b64decode(value).decode() for key, value in (found.data or {}).items()}
+    return dict(found.data or {})
