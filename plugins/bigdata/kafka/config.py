@@ -25,6 +25,7 @@ _OPTIONS = {
     "ssl.certificate.location": "ssl_certfile",
     "ssl.key.location": "ssl_keyfile",
     "ssl.key.password": "ssl_password",
+    "ssl.endpoint.identification.algorithm": "ssl_check_hostname",
     "client.id": "client_id",
     "client.rack": "client_rack",
     "message.max.bytes": "max_request_size",
@@ -39,6 +40,8 @@ _REGISTRY = ("schema.registry.url", "schema.registry.basic.auth.user.info")
 _PRODUCER = frozenset({"max_request_size", "compression_type"})
 _CONSUMER = frozenset({"client_rack"})
 _WHOLE_NUMBERS = frozenset({"max_request_size"})
+# Whether a broker's certificate must be for the host name that was dialled.
+_HOST_NAMES = {"https": True, "none": False, "": False}
 
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
@@ -74,6 +77,8 @@ class KafkaConfig:
         options = {_OPTIONS[key]: value for key, value in properties.items() if key in _OPTIONS}
         for name in _WHOLE_NUMBERS & set(options):
             options[name] = _whole(source, name, options[name])
+        if (checked := options.get("ssl_check_hostname")) is not None:
+            options["ssl_check_hostname"] = _is_name_checked(source, checked)
         pem = {key: str(value) for key, value in properties.items() if key in _PEM and value}
         servers = options.pop("bootstrap_servers", "")
         if not servers:
@@ -107,7 +112,9 @@ class KafkaConfig:
             "bootstrap_timeout_ms": CONNECT_TIMEOUT_MS,
         }
         if self.pem:
-            common["ssl_context"] = _context(self.bootstrap_servers, self.pem, self.options.get("ssl_password"))
+            context = _context(self.bootstrap_servers, self.pem, self.options.get("ssl_password"))
+            context.check_hostname = self.options.get("ssl_check_hostname", True)
+            common["ssl_context"] = context
         return common
 
 
@@ -183,6 +190,13 @@ def _check_security(source: str, options: Mapping[str, Any], pem: Mapping[str, s
 
 def _has(what: str, options: Mapping[str, Any], pem: Mapping[str, str]) -> bool:
     return _OPTIONS[f"{what}.location"] in options or f"{what}.pem" in pem
+
+
+def _is_name_checked(source: str, algorithm: str) -> bool:
+    if str(algorithm).lower() not in _HOST_NAMES:
+        name = "ssl.endpoint.identification.algorithm"
+        raise ConfigError(f"{source}: {name} must be https, none or empty, found {algorithm!r}")
+    return _HOST_NAMES[str(algorithm).lower()]
 
 
 def _whole(source: str, name: str, value: Any) -> int:

@@ -13,8 +13,9 @@ from bigdata.kafka.config import KafkaConfig
 from bigdata.kafka.consume import consume
 from bigdata.kafka.produce import produce
 from bigdata.kafka.records import Record
-from bigdata.kafka.topics import ensure_topic
+from bigdata.kafka.topics import describe_topic, ensure_topic
 from bigdata.kafka.transform import transform
+from bigdata.local.ports import HOST
 
 from .records import numbers, records
 from .secured import PLAIN_USER, SCRAM_PASSWORD, SCRAM_USER, TLS_USER, Authority, Secured, run
@@ -94,6 +95,22 @@ def test_who_may_not_come_in_is_told_why(
         produce(KafkaConfig.from_properties("test", properties), topic, records(1), "d")
     assert "\n" not in str(error.value)
     assert SCRAM_PASSWORD not in str(error.value)
+
+
+@pytest.mark.parametrize("as_files", [False, True])
+def test_a_certificate_for_another_host_name(
+    secured: Secured, topic: str, as_files: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The brokers' is for 127.0.0.1; who asks for ``localhost`` is refused, unless names are not to be checked."""
+    monkeypatch.setattr("bigdata.kafka.config.CONNECT_TIMEOUT_MS", 4_000)
+    properties = secured.properties("tls")
+    properties = secured.as_files(properties) if as_files else properties
+    properties["bootstrap.servers"] = properties["bootstrap.servers"].replace(HOST, "localhost")
+    with pytest.raises(StackError, match="certificate is not valid for 'localhost'|Hostname mismatch"):
+        describe_topic(KafkaConfig.from_properties("test", properties), topic)
+    unchecked = properties | {"ssl.endpoint.identification.algorithm": "none"}
+    with pytest.raises(StackError, match="The user lacks an ACL"):  # it is let in
+        describe_topic(KafkaConfig.from_properties("test", unchecked), topic)
 
 
 def test_a_client_without_a_certificate_does_not_come_in_by_mtls(secured: Secured, topic: str) -> None:

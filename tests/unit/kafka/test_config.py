@@ -40,6 +40,10 @@ def test_secrets_are_not_shown() -> None:
         ({"ssl.ca.pem": "x"}, "ssl.ca.pem is given, but security.protocol is PLAINTEXT"),
         ({"security.protocol": "SSL", "ssl.key.pem": "x"}, "ssl.key is given without ssl.certificate"),
         ({"security.protocol": "SSL", "ssl.ca.pem": "x", "ssl.ca.location": "y"}, "both as files and as texts"),
+        (
+            {"security.protocol": "SSL", "ssl.endpoint.identification.algorithm": "no"},
+            "ssl.endpoint.identification.algorithm must be https, none or empty, found 'no'",
+        ),
         ({"max.request.size": "big"}, "max_request_size must be a whole number"),
     ],
 )
