@@ -126,7 +126,7 @@ def rate(what: Callable[[], None], records: int) -> float:
 
 
 def main() -> None:
-    records = int(sys.argv[1]) if len(sys.argv) > 1 else 200_000
+    records = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
     quiet()
     kafka = Stack(settings.load()).up(["kafka"])[0]

@@ -8,13 +8,15 @@ however often the client resends it. :meth:`Outbox.flush` returns only when ever
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 from bigdata.errors import DeliveryError
+from bigdata.kafka import partitioning
 from bigdata.kafka.config import KafkaConfig, reachable, why
 from bigdata.kafka.deadline import within
+from bigdata.kafka.partitioning import Partitioner
 from bigdata.kafka.records import Headers, Record
 
 WINDOW = 20_000
@@ -23,11 +25,9 @@ TRANSACTION_TIMEOUT = 900.0  # the most that brokers allow unless transaction.ma
 CLOSE_TIMEOUT = 10.0
 _ABANDON_TIMEOUT = 1.0
 
-# Larger than the client's own 16 KiB and 0 ms: fewer, fuller requests (bench/kafka).
-_BATCH_BYTES = 128 * 1024
-_LINGER_MS = 5
-
-Partitioner = Callable[[bytes | None, Sequence[int]], int]
+# Larger than the client's own 16 KiB and 0 ms: fewer, fuller requests (bench/kafka). A flush waits for no linger.
+_BATCH_BYTES = 512 * 1024
+_LINGER_MS = 100
 
 
 class Outbox:
@@ -55,8 +55,7 @@ class Outbox:
         from kafka import KafkaProducer
 
         options: dict[str, Any] = {"batch_size": _BATCH_BYTES, "linger_ms": _LINGER_MS, **config.producer_options()}
-        if partitioner:
-            options["partitioner"] = _partitioner(partitioner)
+        options["partitioner"] = partitioning.make(partitioner)
         if transactional_id:
             options |= {
                 "transactional_id": transactional_id,
@@ -215,18 +214,6 @@ def _keep_requests(producer: Any) -> None:
             return False
 
     client.await_ready = is_ready
-
-
-def _partitioner(choose: Partitioner) -> Any:
-    from kafka.partitioner import Partitioner as Base
-
-    class Chosen(Base):
-        def partition(
-            self, topic: str, key: Any, serialized_key: Any, value: Any, serialized_value: Any, cluster: Any
-        ) -> int:
-            return choose(serialized_key, sorted(cluster.partitions_for_topic(topic)))
-
-    return Chosen()
 
 
 def _shown(key: bytes | None) -> str:

@@ -26,7 +26,8 @@ from typing import Any
 
 from bigdata.errors import DeliveryError
 from bigdata.kafka.config import KafkaConfig, reachable, why
-from bigdata.kafka.outbox import DELIVERY_TIMEOUT, TRANSACTION_TIMEOUT, WINDOW, Outbox, Partitioner
+from bigdata.kafka.outbox import DELIVERY_TIMEOUT, TRANSACTION_TIMEOUT, WINDOW, Outbox
+from bigdata.kafka.partitioning import Partitioner
 from bigdata.kafka.receipt import Receipt
 from bigdata.kafka.records import DELIVERY_HEADER, Record
 from bigdata.kafka.topics import require_topic

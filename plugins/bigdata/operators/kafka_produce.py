@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from bigdata.kafka.encoding import Key, RecordHeaders
-    from bigdata.kafka.outbox import Partitioner
+    from bigdata.kafka.partitioning import Partitioner
     from bigdata.operators.kafka_source import Source
 
 _TRANSACTION_TIMEOUT = 900.0
