@@ -37,6 +37,12 @@ PARAMS = {
         pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
         description="Bucket of the Parquet and the checkpoint.",
     ),
+    "stream_kafka_conn_id": Param(
+        "",
+        type="string",
+        pattern=r"^[a-zA-Z0-9_.-]{0,250}$",
+        description="Connection by which Spark reads; empty: that of the other tasks. Its user need only read.",
+    ),
     "mode": Param(
         "available-now",
         enum=["available-now", "continuous"],

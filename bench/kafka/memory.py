@@ -23,7 +23,7 @@ quiet()
 count = int(sys.argv[1])
 (kafka,) = Stack(settings.load()).up(["kafka"])
 config, topic = KafkaConfig(kafka.url), f"bench.{uuid.uuid4().hex[:8]}"
-ensure_topic(config, topic, 3, configs={"retention.ms": 600000, "segment.bytes": 104857600})
+ensure_topic(config, topic, 3, configs={"retention.ms": 7200000, "segment.bytes": 104857600})
 records = (Record(str(number).encode(), b"x" * 100) for number in range(count))
 assert produce(config, topic, records, "d", transactional_id=topic).sent == count
 sent = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -171,9 +171,11 @@ def kafka_secrets(config: KafkaConfig) -> dict[str, str]:
 
 def kafka_secret_refs(conn_id: str, config: KafkaConfig) -> dict[str, SecretKey]:
     """Where a pod finds the same: in Strimzi's own Secrets, if the connection names a cluster and a user, else in a
-    Secret ``kafka-credentials``, which on a laptop is the connection.
+    Secret ``kafka-credentials``, or for another connection than ``[bigdata] kafka_conn_id`` in one of its name with
+    ``-`` for ``_``. On a laptop these stand for the connections.
     """
     options = get(conn_id).extra_dejson
+    secret = "kafka-credentials" if conn_id == settings.load().kafka_conn_id else conn_id.lower().replace("_", "-")
     user, cluster = str(options.get("strimzi.user")), options.get("strimzi.cluster")
     theirs = {
         "sasl.password": SecretKey(user, "password"),
@@ -182,7 +184,7 @@ def kafka_secret_refs(conn_id: str, config: KafkaConfig) -> dict[str, SecretKey]
         "ssl.key.pem": SecretKey(user, "user.key"),
     }
     needed = sorted(kafka_secrets(config))
-    return {key: theirs[key] if cluster else SecretKey("kafka-credentials", key) for key in needed}
+    return {key: theirs[key] if cluster else SecretKey(secret, key) for key in needed}
 
 
 def _kafka_secret(secret: str, conn_id: str, key: str) -> str:

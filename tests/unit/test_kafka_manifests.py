@@ -54,7 +54,7 @@ def test_the_eks_connection_names_a_user_who_may_come_in_and_whose_secret_airflo
     assert user["spec"]["authentication"]["type"] == listener["authentication"]["type"]
     roles = {item["metadata"]["name"]: item for item in yaml.safe_load_all((KAFKA / "roles.yaml").read_text())}
     (secrets,) = [rule for rule in roles["kafka-credentials"]["rules"] if rule["resources"] == ["secrets"]]
-    assert (secrets["resourceNames"], secrets["verbs"]) == ([extra["strimzi.user"]], ["get"])
+    assert (secrets["resourceNames"], secrets["verbs"]) == ([extra["strimzi.user"], "titanic-stream"], ["get"])
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -137,3 +137,8 @@ def test_readers_may_not_write(user: str) -> None:
     assert allows(user, "topic", "titanic.passengers", "Read")
     assert not allows(user, "topic", "titanic.passengers", "Write")
     assert not allows(user, "group", "titanic_etl", "Read")
+
+
+def test_spark_s_user_may_read_with_the_groups_that_the_job_names() -> None:
+    assert allows("titanic-stream", "group", "titanic_stream-7f-executor", "Read")
+    assert not allows("titanic-stream", "group", "bigdata.verify", "Read")

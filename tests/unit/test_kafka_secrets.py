@@ -37,11 +37,15 @@ def refs(properties: dict[str, str]) -> dict[str, tuple[str, str]]:
     return {key: tuple(ref) for key, ref in connections.kafka_secret_refs("kafka_test", config).items()}
 
 
-def test_a_connection_with_an_address_stands_for_one_secret(connect: Any) -> None:
+@pytest.mark.parametrize(("default", "secret"), [("kafka_test", "kafka-credentials"), ("another", "kafka-test")])
+def test_a_connection_with_an_address_stands_for_one_secret(
+    connect: Any, default: str, secret: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__BIGDATA__KAFKA_CONN_ID", default)
     connect(SCRAM)
     assert refs(SCRAM | {"ssl.ca.pem": "CA"}) == {
-        "sasl.password": ("kafka-credentials", "sasl.password"),
-        "ssl.ca.pem": ("kafka-credentials", "ssl.ca.pem"),
+        "sasl.password": (secret, "sasl.password"),
+        "ssl.ca.pem": (secret, "ssl.ca.pem"),
     }
     assert refs({"bootstrap.servers": "b:9092"}) == {}
 

@@ -31,14 +31,17 @@ _VARIABLES = {
 def prepare(settings: Settings, params: Params) -> dict[str, Any]:
     """Make the bucket, and tell Spark how to reach the topic, which must exist.
 
+    Spark comes in by ``params["stream_kafka_conn_id"]``, whose user need not be allowed more than to read.
+
     :return: the brokers' address and how they let a client in, of its secrets the variable and the Secret's name and
         key, and where the topic ends now.
     """
-    config = connections.kafka(settings.kafka_conn_id)
+    conn_id = params.get("stream_kafka_conn_id") or settings.kafka_conn_id
+    config = connections.kafka(conn_id)
     ends = waits.ends(config, params["topic"])
     ensure_bucket(connections.object_store(settings.s3_conn_id), params["curated_bucket"])
     log.info("Topic %s ends at %s", params["topic"], ", ".join(f"{part}: {end}" for part, end in ends.items()))
-    refs = connections.kafka_secret_refs(settings.kafka_conn_id, config)
+    refs = connections.kafka_secret_refs(conn_id, config)
     return {
         "bootstrap_servers": config.bootstrap_servers,
         "security_protocol": config.options.get("security_protocol", "PLAINTEXT"),

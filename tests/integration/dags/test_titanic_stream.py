@@ -72,7 +72,7 @@ def test_a_continuous_run_by_password_and_tls_ends_by_itself(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """And the password is in no log, no XCom and no page of Spark's."""
+    """Spark has a user of its own, who may only read. Its password is in no log, no XCom and no page of Spark's."""
     brokers = secured.run(tmp_path, jars_dir)
     broker = next(brokers)
     ensure_topic(broker.plain, names["topic"], 2)
@@ -80,11 +80,11 @@ def test_a_continuous_run_by_password_and_tls_ends_by_itself(
     broker.grant(secured.SCRAM_USER, names["topic"], "titanic_stream")
     connection = {"conn_type": "kafka", "extra": broker.properties("external")}
     monkeypatch.setenv("AIRFLOW_CONN_KAFKA_SECURED", json.dumps(connection))
-    monkeypatch.setenv("AIRFLOW__BIGDATA__KAFKA_CONN_ID", "kafka_secured")
-    secrets = {"aws-credentials": "aws_default", "kafka-credentials": "kafka_secured"}
-    monkeypatch.setenv("AIRFLOW__BIGDATA__SECRET_CONNECTIONS", json.dumps(secrets))
+    monkeypatch.setenv("AIRFLOW_CONN_KAFKA_PLAIN", f"kafka://?bootstrap.servers={broker.plain.bootstrap_servers}")
+    monkeypatch.setenv("AIRFLOW__BIGDATA__KAFKA_CONN_ID", "kafka_plain")
 
-    run = run_dag("titanic_stream", mode="continuous", run_seconds=3, trigger_seconds=1, **names)
+    times = {"mode": "continuous", "run_seconds": 3, "trigger_seconds": 1}
+    run = run_dag("titanic_stream", stream_kafka_conn_id="kafka_secured", **times, **names)
 
     assert run.state == "success", run.log
     assert run.xcoms["verify"]["rows"] == len(streamed(store, names)) == 20
