@@ -5,7 +5,7 @@ Safe to run at any time, on a laptop and on a cluster.
 
 | task | does | fails when |
 |---|---|---|
-| `wait_for_brokers` | waits until `brokers` brokers answer | they do not within 10 minutes |
+| `wait_for_brokers` | waits until Strimzi says that the cluster is ready, where the connection names one, and `brokers` brokers answer | they do not within 10 minutes |
 | `topic` | makes the topic with `partitions` partitions, or widens it | the brokers refuse it |
 | `produce` | sends `records` records, all or none | one is not acknowledged by all in-sync replicas |
 | `consume` | reads them back | one is lost or doubled |
