@@ -50,6 +50,8 @@ _KAFKA_SECRETS = {
     "ssl.certificate.pem": "ssl_certfile",
     "ssl.key.pem": "ssl_keyfile",
 }
+# Options that no log may show.
+_SECRETS = frozenset({"sasl.password", "ssl.key.pem", "ssl.key.password", "schema.registry.basic.auth.user.info"})
 
 
 def object_store(conn_id: str) -> ObjectStore:
@@ -78,6 +80,8 @@ def kafka(conn_id: str) -> KafkaConfig:
     :raises StackError: there is no such connection, or no such cluster yet.
     :raises ConfigError: an option is missing or not known.
     """
+    from airflow.sdk.log import mask_secret
+
     quiet()
     connection = get(conn_id)
     source, options = f"connection {conn_id}", dict(connection.extra_dejson)
@@ -87,6 +91,8 @@ def kafka(conn_id: str) -> KafkaConfig:
     if connection.host:
         port = f":{connection.port}" if connection.port else ""
         options.setdefault("bootstrap.servers", f"{connection.host}{port}")
+    for key in _SECRETS & options.keys():
+        mask_secret(options[key])  # of an extra, Airflow itself masks what is called a password
     for key, value in (("sasl.username", connection.login), ("sasl.password", connection.password)):
         if value:
             options.setdefault(key, value)

@@ -34,7 +34,7 @@ _KAFKA: dict[str, Any] = {
     },
     "conn-fields": {
         "bootstrap.servers": _field("Bootstrap servers", "host:port, host:port"),
-        "security.protocol": _field("Security protocol", "", enum=[*PROTOCOLS, None]),
+        "security.protocol": _field("Security protocol", "", enum=list(PROTOCOLS), default=PROTOCOLS[0]),
         "sasl.mechanism": _field("SASL mechanism", "", enum=[*MECHANISMS, None]),
         "ssl.ca.pem": _field("CA certificates (PEM)", "Of the brokers", format="multiline"),
         "ssl.certificate.pem": _field("Client certificate (PEM)", "For mTLS", format="multiline"),

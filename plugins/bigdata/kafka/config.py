@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -68,23 +69,26 @@ class KafkaConfig:
     def from_properties(cls, source: str, properties: Mapping[str, Any]) -> KafkaConfig:
         """Take options by the names Kafka's documentation uses, such as ``bootstrap.servers``.
 
+        What is None or empty counts as not given, as a connection's form stores its empty fields.
+
         :param source: where they come from, for the error: a connection id, a file.
         :raises ConfigError: an option is missing, not known, or does not fit the others.
         """
         unknown = sorted(set(properties) - set(KNOWN_OPTIONS))
         if unknown:
             raise ConfigError(f"{source}: unknown Kafka option {unknown[0]!r}; known: {', '.join(KNOWN_OPTIONS)}")
+        properties = {key: value for key, value in properties.items() if value is not None and _is_given(key, value)}
         options = {_OPTIONS[key]: value for key, value in properties.items() if key in _OPTIONS}
         for name in _WHOLE_NUMBERS & set(options):
             options[name] = _whole(source, name, options[name])
         if (checked := options.get("ssl_check_hostname")) is not None:
             options["ssl_check_hostname"] = _is_name_checked(source, checked)
-        pem = {key: str(value) for key, value in properties.items() if key in _PEM and value}
+        pem = {key: _lines(str(value)) for key, value in properties.items() if key in _PEM}
         servers = options.pop("bootstrap_servers", "")
         if not servers:
             raise ConfigError(f"{source}: bootstrap.servers is missing")
         _check_security(source, options, pem)
-        registry = {key: str(value) for key, value in properties.items() if key in _REGISTRY and value}
+        registry = {key: str(value) for key, value in properties.items() if key in _REGISTRY}
         return cls(servers, options, pem, registry)
 
     def client_options(self) -> dict[str, Any]:
@@ -165,6 +169,20 @@ def _hint(config: KafkaConfig) -> str:
         return "The embedded broker is started by: bigdata local up"
     what = "user, password and sasl.mechanism" if "sasl_mechanism" in config.options else "certificates"
     return f"Check the address, the listener's protocol, and whether the {what} of the connection are of this cluster"
+
+
+def _is_given(name: str, value: Any) -> bool:
+    return (
+        value != "" or _OPTIONS.get(name) == "ssl_check_hostname"
+    )  # an empty algorithm is Kafka's own way to say none
+
+
+def _lines(pem: str) -> str:
+    """A PEM text in lines, also when it has gone through a field of a form that makes one line of it."""
+    if "\n" in pem.strip():
+        return pem
+    parts = re.findall(r"(-----BEGIN [^-]+-----)(.*?)(-----END [^-]+-----)", pem)
+    return "\n".join(f"{begin}\n{''.join(body.split())}\n{end}" for begin, body, end in parts) or pem
 
 
 def _check_security(source: str, options: Mapping[str, Any], pem: Mapping[str, str]) -> None:

@@ -113,6 +113,14 @@ def test_a_certificate_for_another_host_name(
         describe_topic(KafkaConfig.from_properties("test", unchecked), topic)
 
 
+@pytest.mark.parametrize("between", ["", " "])
+def test_texts_that_a_form_has_made_one_line_of_are_taken(secured: Secured, topic: str, between: str) -> None:
+    properties = secured.properties("tls")
+    properties |= {name: text.replace("\n", between) for name, text in properties.items() if name.endswith(".pem")}
+    with pytest.raises(StackError, match="The user lacks an ACL"):  # it is let in
+        describe_topic(KafkaConfig.from_properties("test", properties), topic)
+
+
 def test_a_client_without_a_certificate_does_not_come_in_by_mtls(secured: Secured, topic: str) -> None:
     properties = secured.properties("tls")
     properties = {key: value for key, value in properties.items() if key not in ("ssl.certificate.pem", "ssl.key.pem")}

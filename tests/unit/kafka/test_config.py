@@ -52,6 +52,13 @@ def test_a_wrong_option_is_named(properties: dict[str, str], message: str) -> No
         KafkaConfig.from_properties("connection c", ({"bootstrap.servers": "a:1"} if properties else {}) | properties)
 
 
+def test_the_empty_fields_of_a_form_count_for_nothing() -> None:
+    """Airflow stores them as null."""
+    form = dict.fromkeys(("security.protocol", "sasl.mechanism", "ssl.ca.pem", "schema.registry.url", "client.id"))
+    config = KafkaConfig.from_properties("c", {"bootstrap.servers": "a:1", **form, "sasl.username": ""})
+    assert config == KafkaConfig("a:1")
+
+
 def test_a_certificate_that_is_none_is_told() -> None:
     config = KafkaConfig.from_properties(
         "c", {"bootstrap.servers": "a:1", "security.protocol": "SSL", "ssl.ca.pem": "-----BEGIN"}
