@@ -2,7 +2,8 @@
 
 Delivery contract: ``acks=all`` and idempotence, so that the brokers store each record once and in order per partition,
 however often the client resends it. :meth:`Outbox.flush` returns only when every record so far is acknowledged. At most
-``window`` records are unacknowledged at any time, which bounds the memory and lets sending and waiting overlap.
+``window`` records, and 64 MiB of them, are unacknowledged at any time, which bounds the memory, as the client itself
+does not, and lets sending and waiting overlap.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from bigdata.kafka.partitioning import Partitioner
 from bigdata.kafka.records import Headers, Record
 
 WINDOW = 20_000
+WINDOW_BYTES = 64 * 1024 * 1024
 DELIVERY_TIMEOUT = 120.0
 TRANSACTION_TIMEOUT = 900.0  # the most that brokers allow unless transaction.max.timeout.ms says otherwise
 CLOSE_TIMEOUT = 10.0
@@ -62,7 +64,8 @@ class Outbox:
                 "transaction_timeout_ms": int(transaction_timeout * 1000),
             }
         self._window, self._timeout = window, delivery_timeout
-        self._pending: deque[Any] = deque()
+        self._pending: deque[tuple[Any, int]] = deque()
+        self._pending_bytes = 0
         self._spans: dict[Any, list[int]] = {}
         self.sent = self.acknowledged = 0
         with reachable(config):
@@ -84,22 +87,23 @@ class Outbox:
         from kafka.errors import KafkaError
 
         try:
-            self._pending.append(
-                self._producer.send(
-                    topic,
-                    key=record.key,
-                    value=record.value,
-                    headers=[*record.headers, *headers],
-                    partition=None if record.partition < 0 else record.partition,
-                    timestamp_ms=None if record.timestamp < 0 else record.timestamp,
-                )
+            future = self._producer.send(
+                topic,
+                key=record.key,
+                value=record.value,
+                headers=[*record.headers, *headers],
+                partition=None if record.partition < 0 else record.partition,
+                timestamp_ms=None if record.timestamp < 0 else record.timestamp,
             )
         except (KafkaError, ValueError, TypeError, AssertionError) as error:
             number = self.sent + 1
             raise self._failed(topic, number, f"record {number}, key {_shown(record.key)}: {why(error)}") from error
         self.sent += 1
-        if len(self._pending) >= self._window:
-            self._settle(self._window // 2)
+        size = len(record.key or b"") + len(record.value or b"")
+        self._pending.append((future, size))
+        self._pending_bytes += size
+        if len(self._pending) >= self._window or self._pending_bytes >= WINDOW_BYTES:
+            self._settle(self._window // 2, WINDOW_BYTES // 2)
 
     def flush(self) -> None:
         """Wait until every record is acknowledged.
@@ -112,7 +116,7 @@ class Outbox:
             self._producer.flush(timeout=self._timeout)
         except KafkaError as error:
             raise self._failed(self._waiting_for(), self.sent, why(error)) from error
-        self._settle(0)
+        self._settle(0, 0)
 
     def offsets(self, topic: str) -> dict[int, tuple[int, int]]:
         """Partition → first and last offset of what was acknowledged since the last :meth:`begin`."""
@@ -160,12 +164,12 @@ class Outbox:
         with suppress(KafkaError):
             self._producer.close(timeout=_ABANDON_TIMEOUT)
 
-    def _settle(self, leave: int) -> None:
+    def _settle(self, leave: int, leave_bytes: int) -> None:
         from kafka.errors import KafkaError
 
         pending, spans = self._pending, self._spans
-        while len(pending) > leave:
-            future = pending[0]
+        while pending and (len(pending) > leave or self._pending_bytes > leave_bytes):
+            future, size = pending[0]
             if not future.is_done:
                 try:
                     # The client's own delivery timeout does not end the wait for a partition whose leader is gone.
@@ -175,6 +179,7 @@ class Outbox:
             if future.exception is not None:
                 raise self._failed(self._waiting_for(), self.sent, why(future.exception)) from future.exception
             pending.popleft()
+            self._pending_bytes -= size
             metadata = future.value
             self.acknowledged += 1
             span = spans.get(metadata.topic_partition)
@@ -184,13 +189,13 @@ class Outbox:
                 span[1] = metadata.offset
 
     def _failed(self, topic: str, sent: int, why: str) -> DeliveryError:
-        self.acknowledged += sum(future.succeeded() for future in self._pending)
+        self.acknowledged += sum(future.succeeded() for future, _ in self._pending)
         self._pending.clear()
         return DeliveryError(topic, sent, self.acknowledged, why)
 
     def _waiting_for(self) -> str:
         """The topic of the first record without an acknowledgement."""
-        for future in self._pending:
+        for future, _ in self._pending:
             if not future.succeeded():
                 return str(future._produce_future.topic_partition.topic)
         return ", ".join(sorted({part.topic for part in self._spans}))

@@ -46,11 +46,13 @@ def fetch(folder: Path, ivy_settings: str) -> Path:
             shutil.rmtree(part, ignore_errors=True)
             part.mkdir(parents=True)
             (part / "ivy.xml").write_text(_IVY)
-            command = [str(find_java().executable), "-jar", str(next(pyspark_jars_dir().glob("ivy-*.jar")))]
+            # Ivy has no time limits of its own.
+            limits = ["-Dsun.net.client.defaultConnectTimeout=20000", "-Dsun.net.client.defaultReadTimeout=60000"]
+            command = [str(find_java().executable), *limits, "-jar", str(next(pyspark_jars_dir().glob("ivy-*.jar")))]
             command += ["-settings", ivy_settings] if ivy_settings else []
             command += ["-ivy", str(part / "ivy.xml"), "-cache", str(part / "cache"), "-confs", "default"]
             command += ["-retrieve", str(part / "[artifact](-[classifier]).[ext]"), "-types", "tar.gz"]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+            done = subprocess.run(["timeout", "600", *command], capture_output=True, text=True, check=False)
             if done.returncode:
                 pytest.skip(f"Apicurio's registry could not be fetched: {done.stdout[-500:]}")
             with tarfile.open(next(part.glob("*.tar.gz"))) as archive:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from bigdata.errors import DeliveryError
+from bigdata.kafka import outbox
 from bigdata.kafka.outbox import Outbox
 from bigdata.kafka.produce import produce
 from bigdata.kafka.reconcile import Reconciliation
@@ -48,6 +49,20 @@ def test_headers_time_and_tombstones_come_through(topic: Topic) -> None:
     produce(topic.config, topic.name, [Record(b"gone", None, (("why", b"test"),), timestamp=1_000_000)], "d")
     (found,) = topic.read()
     assert (found.value, dict(found.headers), found.timestamp) == (None, {"why": b"test", "delivery": b"d"}, 1_000_000)
+
+
+def test_large_records_wait_for_each_other(topic: Topic, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty thousand of a megabyte each would be twenty gigabytes."""
+    monkeypatch.setattr(outbox, "WINDOW_BYTES", 1 << 20)
+    large, most = Outbox(topic.config), 0
+    for record in records(200, value=b"x" * 100_000):
+        large.send(topic.name, record)
+        most = max(most, large._pending_bytes)
+    large.flush()
+    large.close()
+    assert 500_000 < most < (1 << 20) + 100_010
+    assert (large.acknowledged, large._pending_bytes) == (200, 0)
+    assert topic.keys() == numbers(200)
 
 
 def test_nothing_to_send_is_fine(topic: Topic) -> None:
