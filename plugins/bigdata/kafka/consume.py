@@ -15,11 +15,12 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from bigdata.kafka.bounds import Bounds
 from bigdata.kafka.config import KafkaConfig
 from bigdata.kafka.dead_letters import DeadLetters
 from bigdata.kafka.handling import Decode, Handling
 from bigdata.kafka.outbox import Outbox
-from bigdata.kafka.reader import STALL_TIMEOUT, Bounds, Reader
+from bigdata.kafka.reader import STALL_TIMEOUT, Reader
 from bigdata.kafka.topics import require_topic
 
 log = logging.getLogger(__name__)

@@ -18,10 +18,10 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
-from bigdata.errors import ConfigError, DeliveryError
+from bigdata.errors import DeliveryError
+from bigdata.kafka.bounds import Bounds
 from bigdata.kafka.config import KafkaConfig, reachable, why
 
 log = logging.getLogger(__name__)
@@ -32,29 +32,6 @@ STALL_TIMEOUT = 60.0
 _CLOSE_MS = 10_000
 #: seconds that a handler may take for what one poll brought, before the group goes on without this member
 _HANDLING_SECONDS = 600
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """When a read ends: at the first of these.
-
-    :param end: where the topic ended when the read began, for the whole group: partitions that other members have are
-        waited for.
-    :param count: so many records.
-    :param seconds: so long.
-    :param idle: no record for so many seconds.
-    """
-
-    end: bool = True
-    count: int = 0
-    seconds: float = 0.0
-    idle: float = 0.0
-
-    def __post_init__(self) -> None:
-        if min(self.count, self.seconds, self.idle) < 0:
-            raise ConfigError(f"a read cannot be bounded by less than 0: {self}")
-        if not (self.end or self.count or self.seconds or self.idle):
-            raise ConfigError("a read needs a bound: end, count, seconds or idle")
 
 
 class Reader:

@@ -20,12 +20,13 @@ from contextlib import ExitStack
 from typing import Any
 
 from bigdata.errors import ConfigError
+from bigdata.kafka.bounds import Bounds
 from bigdata.kafka.config import KafkaConfig
 from bigdata.kafka.consume import PROGRESS_SECONDS, Consumed
 from bigdata.kafka.dead_letters import DeadLetters
 from bigdata.kafka.handling import Decode, Handling
 from bigdata.kafka.outbox import DELIVERY_TIMEOUT, Outbox
-from bigdata.kafka.reader import STALL_TIMEOUT, Bounds, Reader
+from bigdata.kafka.reader import STALL_TIMEOUT, Reader
 from bigdata.kafka.records import DELIVERY_HEADER, Record
 from bigdata.kafka.topics import require_topic
 

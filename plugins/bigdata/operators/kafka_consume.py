@@ -150,7 +150,7 @@ class KafkaConsumeOperator(KafkaTask, BaseOperator):
         )
 
     def _options(self, context: Context, values: Format) -> dict[str, Any]:
-        from bigdata.kafka.reader import Bounds
+        from bigdata.kafka.bounds import Bounds
 
         me = names(context)
         bounds = Bounds(

@@ -8,11 +8,12 @@ from collections.abc import Callable
 import pytest
 
 from bigdata.errors import ConfigError, DeliveryError
+from bigdata.kafka.bounds import Bounds
 from bigdata.kafka.consume import consume
 from bigdata.kafka.formats import Json
 from bigdata.kafka.outbox import Outbox
 from bigdata.kafka.produce import produce
-from bigdata.kafka.reader import Bounds, Reader
+from bigdata.kafka.reader import Reader
 from bigdata.kafka.records import BadRecord, Record
 
 from .records import Topic, numbers, records

@@ -10,11 +10,11 @@ from uuid import uuid4
 import pytest
 
 from bigdata.errors import DeliveryError
+from bigdata.kafka.bounds import Bounds
 from bigdata.kafka.config import KafkaConfig
 from bigdata.kafka.consume import consume
 from bigdata.kafka.events import described
 from bigdata.kafka.produce import produce
-from bigdata.kafka.reader import Bounds
 from bigdata.kafka.records import Record
 from bigdata.kafka.topics import ensure_topic
 from bigdata.kafka.waits import Search, cluster_unready, lag, lag_left, topic_missing
