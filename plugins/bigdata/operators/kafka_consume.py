@@ -138,12 +138,13 @@ class KafkaConsumeOperator(KafkaTask, BaseOperator):
 
         config, me = self.kafka(), names(context)
         values = self.make_format(config, self.value_format, self.schema)
-        written = self.make_format(config, self.output_format, self.output_schema)
+        output_topic = self.output_topic or ""
+        written = self.make_format(config, self.output_format, self.output_schema, output_topic)
         return transform(
             config,
             self.topic,
             handler=lambda records: encoded(self.handle(records), written),
-            output_topic=self.output_topic or "",
+            output_topic=output_topic,
             transactional_id=me.transactional_id,
             delivery=me.delivery(),
             **self._options(context, values),

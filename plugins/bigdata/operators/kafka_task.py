@@ -41,9 +41,10 @@ class KafkaTask:
         if self._is_killed:
             raise DeliveryError(self.topic, count, count, "the task was killed")
 
-    def make_format(self, config: KafkaConfig, name: str, schema: Any) -> Format:
-        """The format of the topic's values; Avro by the registry where the connection names one.
+    def make_format(self, config: KafkaConfig, name: str, schema: Any, topic: str = "") -> Format:
+        """The format of a topic's values; Avro by the registry where the connection names one.
 
+        :param topic: default: the task's own. In a registry, the schema is that of ``<topic>-value``.
         :raises ConfigError: the format or its schema is wrong.
         """
         from bigdata.kafka import formats
@@ -51,7 +52,8 @@ class KafkaTask:
 
         found = load_schema(schema)
         if config.registry:
-            return formats.make(name, found, lambda one: RegistryAvro(config.registry, f"{self.topic}-value", one))
+            subject = f"{topic or self.topic}-value"
+            return formats.make(name, found, lambda one: RegistryAvro(config.registry, subject, one))
         return formats.make(name, found)
 
 

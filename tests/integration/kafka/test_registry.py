@@ -6,7 +6,7 @@ import base64
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -84,6 +84,23 @@ def test_operators_write_and_read_by_the_registry(topic: Topic, url: str) -> Non
     done = run(KafkaConsumeOperator, topic, group=topic.name, handler=lambda record: got.append(record.value))
     assert done["count"] == 100
     assert sorted(value["n"] for value in got) == list(range(100))
+
+
+@pytest.mark.usefixtures("by_connection")
+def test_what_is_made_exactly_once_has_the_schema_of_its_own_topic(
+    topic: Topic, make_topic: Callable[..., Topic], url: str
+) -> None:
+    output = make_topic()
+    run(KafkaProduceOperator, topic, source=[{"n": n} for n in range(10)], schema=FIRST)
+
+    def handler(record: Record) -> Record:
+        return record._replace(value={"n": str(record.value["n"])}, topic="")
+
+    options = {"exactly_once": True, "output_format": "avro", "output_schema": OTHER}
+    done = run(KafkaConsumeOperator, topic, group=topic.name, handler=handler, output_topic=output.name, **options)
+    assert done["produced"] == 10
+    assert json.loads(get(url, f"/subjects/{output.name}-value/versions/latest")["schema"]) == OTHER
+    assert get(url, f"/subjects/{topic.name}-value/versions") == [1]
 
 
 def test_a_schema_that_has_evolved_reads_what_is_old_and_is_read_by_who_knows_the_old(topic: Topic, url: str) -> None:
