@@ -60,7 +60,8 @@ def transform(
     """Write what ``handler`` makes of each record, until the bounds are reached.
 
     :param handler: gets a :class:`Record`, or a list of them if ``batch``; returns the records to write, if any. One
-        that names a topic goes there, else to ``output_topic``.
+        that names another topic goes there, else to ``output_topic``; so does the record it was given with another
+        value (``record._replace(value=…)``), by its key, with its headers and its time.
     :param transactional_id: the same in each try of a task, and in no other task.
     :param delivery: put into a header of what is written.
     :param dead_letter_topic: see :func:`bigdata.kafka.consume.consume`, as for the other arguments.
@@ -121,6 +122,8 @@ class _Transactions:
         """Take what one poll brought and what was made of it; commit if that is enough for one transaction."""
         for result in results:
             for record in (result,) if isinstance(result, Record) else result:
+                if record.topic == self._reader.topic:  # the record that was read, changed
+                    record = record._replace(topic="", partition=-1)
                 self._outbox.send(record.topic or self._topic, record, self._headers)
                 self._made += 1
         for part, messages in batches.items():

@@ -94,7 +94,7 @@ def test_what_is_made_exactly_once_has_the_schema_of_its_own_topic(
     run(KafkaProduceOperator, topic, source=[{"n": n} for n in range(10)], schema=FIRST)
 
     def handler(record: Record) -> Record:
-        return record._replace(value={"n": str(record.value["n"])}, topic="")
+        return record._replace(value={"n": str(record.value["n"])})
 
     options = {"exactly_once": True, "output_format": "avro", "output_schema": OTHER}
     done = run(KafkaConsumeOperator, topic, group=topic.name, handler=handler, output_topic=output.name, **options)

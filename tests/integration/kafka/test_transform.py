@@ -198,6 +198,17 @@ transform(config, "{topic.name}", "group", handle, "{output.name}", own, member=
     assert topic.lag("group") == 0
 
 
+def test_the_record_that_was_read_may_be_returned_with_another_value(
+    topic: Topic, make_topic: Callable[..., Topic]
+) -> None:
+    output = make_topic(1)
+    produce(topic.config, topic.name, [Record(b"k", b"old", (("h", b"1"),), 2, timestamp=1234567890123)], "d")
+    run(topic, output, lambda record: record._replace(value=b"new"))
+    (found,) = output.read()
+    assert (found.key, found.value, found.timestamp, dict(found.headers)["h"]) == (b"k", b"new", 1234567890123, b"1")
+    assert len(topic.read()) == 1
+
+
 @pytest.mark.parametrize("same", ["output", "dead"])
 def test_the_results_cannot_go_where_the_records_come_from(topic: Topic, output: Topic, same: str) -> None:
     names = {"output": output.name, "dead": ""} | {same: topic.name}
