@@ -107,6 +107,18 @@ def strimzi_cluster(conn_id: str) -> StrimziCluster | None:
     return StrimziCluster(options["strimzi.cluster"], options.get("strimzi.namespace") or settings.load().namespace)
 
 
+def cluster_by(by: str, conn_id: str, task_id: str) -> StrimziCluster | None:
+    """The Kafka resource that a task goes by: with ``auto`` the one that its connection names, if it names one.
+
+    :param by: ``resource`` insists on one; anything but the two goes without.
+    :raises ConfigError: there is none where one is insisted on.
+    """
+    cluster = strimzi_cluster(conn_id) if by in ("auto", "resource") else None
+    if cluster is None and by == "resource":
+        raise ConfigError(f"task {task_id}: by='resource', but connection {conn_id} names no strimzi.cluster")
+    return cluster
+
+
 def _strimzi(source: str, named: dict[str, str]) -> dict[str, str]:
     if "strimzi.cluster" not in named:
         raise ConfigError(f"{source}: {next(iter(named))} needs strimzi.cluster")

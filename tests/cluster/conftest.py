@@ -27,7 +27,7 @@ from bigdata.spark.runtime import Outcome, State, run
 from ..airflow_api import Api
 from ..airflow_parts import Airflow
 from ..waiting import soon
-from . import operated
+from . import kustomized, operated
 from .line import Line
 from .witness import Witness
 
@@ -80,6 +80,22 @@ def namespace(api_client: Any, core: Any) -> Iterator[str]:
     bind(api_client, name, SERVICE_ACCOUNT, SERVICE_ACCOUNT)
     yield name
     core.delete_namespace(name)
+
+
+@pytest.fixture(scope="session")
+def strimzi(api_client: Any) -> Iterator[None]:
+    """Strimzi's kinds, once: a CRD that is made again soon after it went is minutes in going."""
+    needed = (
+        "kafkas",
+        "kafkanodepools",
+        "kafkatopics",
+        "kafkausers",
+        "kafkarebalances",
+        "kafkaconnects",
+        "kafkaconnectors",
+    )
+    with kustomized.kinds("strimzi", *(f"{name}.kafka.strimzi.io" for name in needed)):
+        yield
 
 
 @pytest.fixture

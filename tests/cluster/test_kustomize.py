@@ -24,21 +24,6 @@ def names(api_client: Any, core: Any) -> Iterator[dict[str, str]]:
         core.delete_namespace(name)
 
 
-@pytest.fixture(scope="module")
-def strimzi(api_client: Any) -> Iterator[None]:
-    needed = (
-        "kafkas",
-        "kafkanodepools",
-        "kafkatopics",
-        "kafkausers",
-        "kafkarebalances",
-        "kafkaconnects",
-        "kafkaconnectors",
-    )
-    with kustomized.kinds("strimzi", *(f"{name}.kafka.strimzi.io" for name in needed)):
-        yield
-
-
 @pytest.mark.parametrize("overlay", ["local", "eks"])
 def test_an_overlay(names: dict[str, str], overlay: str) -> None:
     said = kustomized.apply(kustomized.build(f"overlays/{overlay}", names), "--dry-run=server")

@@ -16,6 +16,8 @@ from bigdata.kubernetes.shared_watch import SharedWatch
 from bigdata.spark.kubernetes.runtime import SPARK_APPLICATION
 from bigdata.spark.kubernetes.states import raw_state
 
+from .statuses import set_state
+
 pytestmark = pytest.mark.cluster
 
 
@@ -54,13 +56,6 @@ def make(applications: Resources) -> Callable[[str], str]:
         return str(applications.create(body)[0]["metadata"]["uid"])
 
     return make
-
-
-def set_state(applications: Resources, name: str, state: str) -> None:
-    status = {"applicationState": {"state": state}, "driverInfo": {}}
-    applications._api.patch_namespaced_custom_object_status(
-        *applications._where, name, {"status": status}, _content_type="application/merge-patch+json"
-    )
 
 
 async def states(watch: SharedWatch, name: str, uid: str, into: list[str]) -> None:

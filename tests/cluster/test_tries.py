@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 
-from bigdata.spark.kubernetes.runtime import SPARK_APPLICATION, OperatorHandle, OperatorSettings
+from bigdata.spark.kubernetes.runtime import OperatorHandle, OperatorSettings
 from bigdata.spark.kubernetes.tries import DEFERRED, SEEN
 from bigdata.spark.naming import OURS, TRY, TaskTry
 from bigdata.spark.runtime import Phase
 
 from .operated import Bench, application, until
+from .statuses import emptied, set_state
 
 pytestmark = pytest.mark.cluster
 
@@ -32,9 +33,8 @@ def run_id() -> str:
 def still(api_client: Any, namespace: str) -> Iterator[Bench]:
     """In a namespace that no operator watches."""
     bench = Bench(OperatorSettings(api_client, namespace, startup_timeout=120))
-    yield bench
-    for item in bench.resources.select(""):
-        bench.resources.delete(item["metadata"]["name"])
+    with emptied(bench.resources):
+        yield bench
 
 
 @pytest.fixture
@@ -51,23 +51,8 @@ def submit(bench: Bench, submitted: Any, state: str = "") -> OperatorHandle:
     """Submit it, and bring it to a state as the operator does."""
     handle = bench.runtime.submit(submitted)
     if state:
-        say(bench, handle, state)
+        set_state(bench.resources, handle.name, state)
     return handle
-
-
-def say(bench: Bench, handle: OperatorHandle, state: str) -> None:
-    from kubernetes.client import CustomObjectsApi
-
-    kind, status = SPARK_APPLICATION, {"status": {"applicationState": {"state": state}, "driverInfo": {}}}
-    CustomObjectsApi(bench.settings.api_client).patch_namespaced_custom_object_status(
-        kind.group,
-        kind.version,
-        handle.namespace,
-        kind.plural,
-        handle.name,
-        status,
-        _content_type="application/merge-patch+json",
-    )
 
 
 def names(bench: Bench) -> set[str]:

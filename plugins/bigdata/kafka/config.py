@@ -77,7 +77,7 @@ class KafkaConfig:
         unknown = sorted(set(properties) - set(KNOWN_OPTIONS))
         if unknown:
             raise ConfigError(f"{source}: unknown Kafka option {unknown[0]!r}; known: {', '.join(KNOWN_OPTIONS)}")
-        properties = {key: value for key, value in properties.items() if value is not None and _is_given(key, value)}
+        properties = {key: value for key, value in properties.items() if _is_given(key, value)}
         options = {_OPTIONS[key]: value for key, value in properties.items() if key in _OPTIONS}
         for name in _WHOLE_NUMBERS & set(options):
             options[name] = _whole(source, name, options[name])
@@ -172,9 +172,8 @@ def _hint(config: KafkaConfig) -> str:
 
 
 def _is_given(name: str, value: Any) -> bool:
-    return (
-        value != "" or _OPTIONS.get(name) == "ssl_check_hostname"
-    )  # an empty algorithm is Kafka's own way to say none
+    # An empty algorithm is Kafka's own way to say that names are not checked.
+    return value not in (None, "") or (value == "" and _OPTIONS.get(name) == "ssl_check_hostname")
 
 
 def _lines(pem: str) -> str:

@@ -28,8 +28,8 @@ CLOSE_TIMEOUT = 10.0
 _ABANDON_TIMEOUT = 1.0
 
 # Larger than the client's own 16 KiB and 0 ms: fewer, fuller requests (bench/kafka). A flush waits for no linger.
-_BATCH_BYTES = 512 * 1024
-_LINGER_MS = 100
+BATCH_BYTES = 512 * 1024
+LINGER_MS = 100
 
 
 class Outbox:
@@ -56,7 +56,7 @@ class Outbox:
     ) -> None:
         from kafka import KafkaProducer
 
-        options: dict[str, Any] = {"batch_size": _BATCH_BYTES, "linger_ms": _LINGER_MS, **config.producer_options()}
+        options: dict[str, Any] = {"batch_size": BATCH_BYTES, "linger_ms": LINGER_MS, **config.producer_options()}
         options["partitioner"] = partitioning.make(partitioner)
         if transactional_id:
             options |= {

@@ -58,6 +58,11 @@ def properties(
     return found | _security(bool(spec.get("tls")), kind, user, secret)
 
 
+def condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    """What a resource's status says under a condition of this type; empty where it says nothing."""
+    return next((item for item in status.get("conditions", []) if item.get("type") == kind), {})
+
+
 def cluster_problem(found: Mapping[str, Any] | None) -> str:
     """What keeps a Kafka resource from being ready, by the operator's own word; "" when nothing does.
 
@@ -68,10 +73,9 @@ def cluster_problem(found: Mapping[str, Any] | None) -> str:
     status = found.get("status") or {}
     if status.get("observedGeneration", 0) < found["metadata"].get("generation", 0):
         return "its operator has not seen it as it is now"
-    conditions = {item.get("type"): item for item in status.get("conditions", [])}
-    if conditions.get("Ready", {}).get("status") == "True":
+    if condition(status, "Ready").get("status") == "True":
         return ""
-    wrong = conditions.get("NotReady", {})
+    wrong = condition(status, "NotReady")
     said = ": ".join(filter(None, (wrong.get("reason"), wrong.get("message"))))
     return f"it is not ready{f' ({said})' if said else ''}"
 

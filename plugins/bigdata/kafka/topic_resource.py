@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bigdata.errors import ConfigError, StackError
-from bigdata.kafka.strimzi import TOPIC
+from bigdata.kafka.strimzi import TOPIC, condition
 from bigdata.kubernetes.resources import Object, Resources
 from bigdata.kubernetes.watch import follow_for
 
@@ -84,17 +84,13 @@ def _ready(resources: Resources, applied: Object, timeout: float) -> Object:
         if status.get("observedGeneration", 0) >= generation:
             if problem := _problem(status):
                 raise ConfigError(f"KafkaTopic {name}: {problem}")
-            if _condition(status).get("status") == "True":
+            if condition(status, "Ready").get("status") == "True":
                 return found
     raise StackError("kafka", f"KafkaTopic {name} is not ready after {timeout:g} s", "Is the topic operator running?")
 
 
-def _condition(status: Mapping[str, Any]) -> Mapping[str, Any]:
-    return next((item for item in status.get("conditions", []) if item.get("type") == "Ready"), {})
-
-
 def _problem(status: Mapping[str, Any]) -> str:
-    ready = _condition(status)
+    ready = condition(status, "Ready")
     if ready.get("status") != "False":
         return ""
     return f"{ready.get('reason', 'not ready')}: {ready.get('message', '')}"

@@ -59,9 +59,7 @@ class KafkaTopicOperator(KafkaTask, BaseOperator):
 
         partitions, replicas = int(self.partitions), int(self.replication_factor)
         conn_id = self.kafka_conn_id or settings.load().kafka_conn_id
-        cluster = connections.strimzi_cluster(conn_id) if self.by != "admin" else None
-        if cluster is None and self.by == "resource":
-            raise ConfigError(f"task {self.task_id}: by='resource', but connection {conn_id} names no strimzi.cluster")
+        cluster = connections.cluster_by(self.by, conn_id, self.task_id)
         if cluster is None:
             return ensure_topic(self.kafka(), self.topic, partitions, replicas, self.configs).to_dict()
         client = connections.kubernetes_client()

@@ -205,11 +205,7 @@ class KafkaReadySensor(KafkaSensor):
     def _cluster(self) -> StrimziCluster | None:
         from bigdata import connections
 
-        cluster = connections.strimzi_cluster(self.conn_id) if self.by != "brokers" else None
-        if cluster is None and self.by == "resource":
-            names = f"connection {self.conn_id} names no strimzi.cluster"
-            raise ConfigError(f"task {self.task_id}: by='resource', but {names}")
-        return cluster
+        return connections.cluster_by(self.by, self.conn_id, self.task_id)
 
 
 class KafkaMessageSensor(KafkaSensor):
@@ -275,17 +271,19 @@ class KafkaMessageSensor(KafkaSensor):
 
     def resume(self, context: Context, event: Mapping[str, Any]) -> Any:
         """See :class:`KafkaSensor`."""
-        return self._found(context, super().resume(context, event))
+        found = super().resume(context, event)
+        self._forget(context)
+        return found
 
     def poke(self, context: Context) -> PokeReturnValue:
         """See :class:`KafkaSensor`."""
         found = super().poke(context)
         if found.is_done:
-            self._found(context, found.xcom_value)
+            self._forget(context)
         return found
 
     @staticmethod
-    def _found(context: Context, found: Any) -> Any:
+    def _forget(context: Context) -> None:
+        """A task that is done begins anew when it is cleared."""
         if store := context.get("task_state_store"):
             store.delete(_OFFSETS)
-        return found

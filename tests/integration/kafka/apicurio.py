@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from bigdata.local.ivy import pyspark_jars_dir
+from bigdata.local import ivy
 from bigdata.local.java import find_java
 from bigdata.local.lock import hold
 from bigdata.local.ports import HOST, free_port
@@ -46,9 +46,7 @@ def fetch(folder: Path, ivy_settings: str) -> Path:
             shutil.rmtree(part, ignore_errors=True)
             part.mkdir(parents=True)
             (part / "ivy.xml").write_text(_IVY)
-            # Ivy has no time limits of its own.
-            limits = ["-Dsun.net.client.defaultConnectTimeout=20000", "-Dsun.net.client.defaultReadTimeout=60000"]
-            command = [str(find_java().executable), *limits, "-jar", str(next(pyspark_jars_dir().glob("ivy-*.jar")))]
+            command = [str(find_java().executable), *ivy._JVM_OPTIONS, "-jar", str(ivy._ivy_jar())]
             command += ["-settings", ivy_settings] if ivy_settings else []
             command += ["-ivy", str(part / "ivy.xml"), "-cache", str(part / "cache"), "-confs", "default"]
             command += ["-retrieve", str(part / "[artifact](-[classifier]).[ext]"), "-types", "tar.gz"]
