@@ -23,15 +23,17 @@ from typing import Any
 from bigdata.errors import DeliveryError
 from bigdata.kafka.bounds import Bounds
 from bigdata.kafka.config import KafkaConfig, reachable, why
+from bigdata.kafka.membership import leave, listener
+from bigdata.kafka.pace import Pace
 
 log = logging.getLogger(__name__)
 
 POLL_MS = 500
 #: seconds without progress before the end after which a read is given up
 STALL_TIMEOUT = 60.0
+#: seconds that the records of one poll may take, before the group goes on without this member
+HANDLING_SECONDS = 600.0
 _CLOSE_MS = 10_000
-#: seconds that a handler may take for what one poll brought, before the group goes on without this member
-_HANDLING_SECONDS = 600
 
 
 class Reader:
@@ -40,7 +42,7 @@ class Reader:
     :param group: whose commits the read begins at; where there are none, at the earliest record.
     :param member: name of this member of the group, the same in each try of a task.
     :param start: partition → offset to begin at; takes all partitions by hand.
-    :param poll_records: records that one poll brings at most.
+    :param poll_records: records that one poll brings at most; slow handlers get fewer (:mod:`bigdata.kafka.pace`).
     :param stall_timeout: seconds without progress after which a read that should reach the end is given up.
     :raises DeliveryError: the topic does not exist.
     :raises StackError: no broker answers, or it does not let us in.
@@ -61,7 +63,7 @@ class Reader:
         from kafka import KafkaConsumer
 
         self.config, self.topic, self.group, self.bounds = config, topic, group, bounds or Bounds()
-        self._member, self._stall_timeout, self._poll_records = member, stall_timeout, poll_records
+        self._member, self._stall_timeout = member, stall_timeout
         self._patience_ms = int(stall_timeout * 1000)
         self.stopped = threading.Event()
         #: commits what the caller has open; called before the group gives partitions to others, and at the end
@@ -69,6 +71,9 @@ class Reader:
         #: records that were handed out and committed
         self.count = 0
         self._handed = 0
+        #: records of one poll
+        self.pace = Pace(poll_records)
+        self._polled = 0.0
         self._first: dict[Any, int] = {}
         self._by_hand = start is not None
         self._ends: dict[Any, int] = {}
@@ -81,7 +86,7 @@ class Reader:
                 auto_offset_reset="earliest",
                 isolation_level="read_committed",
                 max_poll_records=poll_records,
-                max_poll_interval_ms=_HANDLING_SECONDS * 1000,
+                max_poll_interval_ms=int(HANDLING_SECONDS * 1000),
                 **config.consumer_options(),
             )
             try:
@@ -98,11 +103,14 @@ class Reader:
             with self.told():
                 batches = self._within_bounds(self.consumer.poll(POLL_MS, self._most()))
             if batches:
-                moved = time.monotonic()
-                self._handed += sum(map(len, batches.values()))
+                self._polled = time.monotonic()
+                polled = sum(map(len, batches.values()))
+                self._handed += polled
                 for part, records in batches.items():
                     self._first.setdefault(part, records[0].offset)
                 yield batches
+                moved = time.monotonic()  # a handler that takes long is not a topic without records
+                self.pace.took(polled, moved - self._polled)
             if self.bounds.end:
                 before, behind = behind, self._behind()
                 if not behind:
@@ -126,13 +134,19 @@ class Reader:
         """Commit that these records are handled.
 
         :returns: False when the group has given the partitions to another member meanwhile, which will read them again.
-        :raises DeliveryError: the commit failed, or another process has this member's name now.
+        :raises DeliveryError: the commit failed, another process has this member's name now, or these records took
+            longer than the group waits for a member: they would for ever.
         """
         offsets, records = self.offsets(batches), sum(map(len, batches.values()))
         with self.told():
             done = self._is_committed(offsets)
         if done:
             self.committed(offsets, records)
+        elif (took := time.monotonic() - self._polled) > HANDLING_SECONDS:
+            waits = f"the {HANDLING_SECONDS:.0f} s that its group waits for a member"
+            raise DeliveryError(
+                self.topic, 0, self.count, f"{records} records were handled in {took:.0f} s, longer than {waits}"
+            )
         else:
             self._handed -= records
         return done
@@ -155,7 +169,7 @@ class Reader:
         self.consumer.close(autocommit=False, timeout_ms=_CLOSE_MS)
         if self._member and not self._by_hand:
             with suppress(Exception):  # whatever is wrong, the session ends by itself
-                self._leave()
+                leave(self.config, self.group, self._member)
 
     def told(self) -> _Told:
         """Turn an error of the client into ours, with what was handled so far."""
@@ -167,7 +181,7 @@ class Reader:
         if start is None:
             # First of all: subscribing drops what the client knows of topics, and a member that joins without it is
             # given nothing, which costs the group a second rebalance.
-            self.consumer.subscribe([self.topic], listener=_listener(self))
+            self.consumer.subscribe([self.topic], listener=listener(self))
         parts = [TopicPartition(self.topic, n) for n in sorted(self.consumer.partitions_for_topic(self.topic) or ())]
         if not parts:
             raise DeliveryError(self.topic, 0, 0, "the topic does not exist, or this user may not see it")
@@ -180,7 +194,8 @@ class Reader:
                 self.consumer.seek(part, start[part.partition])
 
     def _most(self) -> int:
-        return min(self._poll_records, self.bounds.count - self._handed) if self.bounds.count else self._poll_records
+        size = self.pace.size
+        return min(size, self.bounds.count - self._handed) if self.bounds.count else size
 
     def _within_bounds(self, batches: Mapping[Any, list[Any]]) -> dict[Any, list[Any]]:
         if not self.bounds.end:
@@ -254,35 +269,6 @@ class Reader:
             for part, at in sorted(behind.items())
         ]
         return "; ".join(said)
-
-    def _leave(self) -> None:
-        """Take a named member out of its group, which the client does only for those without a name."""
-        from kafka import KafkaAdminClient
-        from kafka.admin import MemberToRemove
-
-        admin = KafkaAdminClient(**self.config.client_options())
-        try:
-            admin.remove_group_members(self.group, [MemberToRemove(group_instance_id=self._member)])
-        finally:
-            admin.close()
-
-
-def _listener(reader: Reader) -> Any:
-    from kafka import ConsumerRebalanceListener
-
-    class Listener(ConsumerRebalanceListener):
-        def on_partitions_revoked(self, revoked: Any) -> None:
-            reader.settle()
-
-        def on_partitions_assigned(self, assigned: Any) -> None:
-            log.info(
-                "Group %s: %s", reader.group, ", ".join(str(part.partition) for part in sorted(assigned)) or "none"
-            )
-
-        def on_partitions_lost(self, lost: Any) -> None:
-            log.warning("Group %s has gone on without this member: its records will be read again", reader.group)
-
-    return Listener()
 
 
 class _Told:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from typing import Any
 
-from bigdata.errors import ConfigError
+from bigdata.errors import ConfigError, DeliveryError
 from bigdata.kafka.bounds import Bounds
 from bigdata.kafka.config import KafkaConfig
 from bigdata.kafka.consume import PROGRESS_SECONDS, Consumed
@@ -35,8 +35,8 @@ log = logging.getLogger(__name__)
 #: records and seconds of one transaction at most: its commit costs some round trips, and readers wait for it
 TRANSACTION_RECORDS = 20_000
 TRANSACTION_SECONDS = 5.0
-#: seconds after which the brokers abort a transaction whose process is gone; the handler has to keep below it
-_TRANSACTION_TIMEOUT = 300.0
+#: seconds after which the brokers abort a transaction whose process is gone, or too slow
+TRANSACTION_TIMEOUT = 300.0
 
 
 def transform(
@@ -78,7 +78,7 @@ def transform(
             config,
             delivery_timeout=delivery_timeout,
             transactional_id=transactional_id,
-            transaction_timeout=_TRANSACTION_TIMEOUT,
+            transaction_timeout=TRANSACTION_TIMEOUT,
         )
         stack.callback(outbox.abort)
         reader = Reader(config, topic, group, bounds, member=member, stall_timeout=stall_timeout)
@@ -137,7 +137,15 @@ class _Transactions:
         if self._group is None:
             return
         offsets = self._reader.offsets(self._open)
-        self._outbox.commit(offsets, self._group)
+        took = time.monotonic() - self._began
+        try:
+            self._outbox.commit(offsets, self._group)
+        except DeliveryError as error:
+            if took < TRANSACTION_TIMEOUT:
+                raise
+            waits = f"the {TRANSACTION_TIMEOUT:.0f} s that the brokers wait for a transaction"
+            why = f"{self._records} records were handled in {took:.0f} s, longer than {waits}"
+            raise DeliveryError(self._topic, self._made, 0, why) from error
         self._reader.committed(offsets, self._records)
         self.produced += self._made
         self._open, self._group, self._records, self._made = {}, None, 0, 0

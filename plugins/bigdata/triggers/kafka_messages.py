@@ -13,16 +13,23 @@ event all the same, see :func:`bigdata.kafka.events.described`.
 
 Watchers that subscribe after the others, as when a triggerer starts, have ``[triggerer]
 shared_stream_cohort_grace_period`` seconds before the first record is read.
+
+A stream ends at its triggerer's edge. Where two triggerers have watchers of one group, each would get a part of the
+records and commit them for both, so neither reads any until one of them leaves: they say so in their logs. Watchers in
+several triggerers need groups of their own.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
+import logging
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
+
+log = logging.getLogger(__name__)
 
 _POLL_MS = 500
 #: records without a commit at most; Airflow fails watchers whose queue (1024 by default) overflows
@@ -30,6 +37,12 @@ _OUTSTANDING = 200
 _PAUSE = 0.2
 # The consumer may have to wait for Airflow to store events for a long time.
 _MAX_POLL_INTERVAL_MS = 3_600_000
+
+_SHARED = (
+    "Group %s has another member, most likely another triggerer that watches %s too. Neither is given any message now, "
+    "as each would miss the other's: give the watchers in each triggerer a group of their own, or run one triggerer"
+)
+_ALONE = "Group %s has no other member any more: messages of %s come again"
 
 GROUP = "bigdata.watcher"
 
@@ -56,10 +69,12 @@ class KafkaMessages(SharedStreamProducer):
         self._outstanding = 0
         #: topic and partition → offset of a record that has to come again before anything behind it is committed
         self._held: dict[Hashable, int] = {}
+        self._config: Any = None
+        self._generation, self._is_shared = -1, False
 
     async def open_stream(self) -> AsyncIterator[tuple[Any, Place]]:
         """Yield records and their places."""
-        from bigdata.kafka.events import described
+        from bigdata.kafka.events import message
         from bigdata.kafka.waits import to_record
 
         self._consumer = await self._connect()
@@ -67,10 +82,10 @@ class KafkaMessages(SharedStreamProducer):
             if self._outstanding >= _OUTSTANDING:
                 await asyncio.sleep(_PAUSE)
                 continue
-            batches = await self._call("poll", _POLL_MS, _OUTSTANDING - self._outstanding)
-            for message in [message for batch in batches.values() for message in batch]:
+            batches = await self._call(self._poll, _OUTSTANDING - self._outstanding)
+            for found in [found for batch in batches.values() for found in batch]:
                 self._outstanding += 1
-                yield described(to_record(message)), Place(message.topic, message.partition, message.offset)
+                yield message(to_record(found)), Place(found.topic, found.partition, found.offset)
 
     def get_advance_lane(self, broker_payload: Place) -> Hashable:
         """Commits wait for each other within a partition only."""
@@ -91,12 +106,12 @@ class KafkaMessages(SharedStreamProducer):
                 continue  # it comes again behind the held one
             if not (item.outcome.acked or item.outcome.rejected) or item.outcome.failed:
                 self._held[lane] = offset
-                await self._call("seek", part, offset)
+                await self._call(self._again, part, offset)
                 break
             done = offset
             self._held.pop(lane, None)
         if done >= 0:
-            await self._call("commit", {part: OffsetAndMetadata(done + 1, "", -1)}, 30_000)
+            await self._call(self._consumer.commit, {part: OffsetAndMetadata(done + 1, "", -1)}, 30_000)
 
     async def aclose(self) -> None:
         """Leave the group."""
@@ -112,7 +127,7 @@ class KafkaMessages(SharedStreamProducer):
         from bigdata.kafka.config import reachable
         from bigdata.kafka.topics import require_topic
 
-        config = await sync_to_async(connections.kafka)(self.kafka_conn_id)
+        config = self._config = await sync_to_async(connections.kafka)(self.kafka_conn_id)
 
         def connect() -> Any:
             from kafka import KafkaConsumer
@@ -135,9 +150,41 @@ class KafkaMessages(SharedStreamProducer):
 
         return await asyncio.to_thread(connect)
 
-    async def _call(self, method: str, *args: Any) -> Any:
+    async def _call(self, method: Callable[..., Any], *args: Any) -> Any:
         async with self._lock:
-            return await asyncio.to_thread(getattr(self._consumer, method), *args)
+            return await asyncio.to_thread(method, *args)
+
+    def _poll(self, most: int) -> dict[Any, list[Any]]:
+        consumer = self._consumer
+        batches: dict[Any, list[Any]] = consumer.poll(_POLL_MS, most)
+        if not self._is_alone():
+            for part, records in batches.items():
+                consumer.seek(part, records[0].offset)
+            consumer.pause(*consumer.assignment())
+            return {}
+        consumer.resume(*consumer.paused())
+        return batches
+
+    def _is_alone(self) -> bool:
+        from kafka.errors import KafkaError
+
+        from bigdata.kafka.membership import members
+
+        generation = self._consumer.group_metadata().generation_id
+        if generation != self._generation:  # somebody came or went
+            try:
+                is_shared = members(self._config, self.group) > 1
+            except KafkaError as error:
+                log.warning("Group %s: nobody says who is in it: %s", self.group, error)
+                return False
+            if is_shared != self._is_shared:
+                log.warning(_SHARED if is_shared else _ALONE, self.group, ", ".join(self.topics))
+            self._is_shared, self._generation = is_shared, generation
+        return not self._is_shared
+
+    def _again(self, part: Any, offset: int) -> None:
+        if part in self._consumer.assignment():  # else whoever has it begins at the commit
+            self._consumer.seek(part, offset)
 
 
 def _begin(consumer: Any, topic: str) -> None:
@@ -198,11 +245,11 @@ class KafkaMessageTrigger(BaseEventTrigger):
         from bigdata.kafka.waits import reach
 
         async for message in shared_stream:
-            if self.key is not None and message["key"] != self.key:
+            if self.key is not None and message.event["key"] != self.key:
                 continue
-            if any(reach(message["value"], path) != wanted for path, wanted in self.fields.items()):
+            if any(reach(message.value, path) != wanted for path, wanted in self.fields.items()):
                 continue
-            yield TriggerEvent(message)
+            yield TriggerEvent(message.event)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Not used: Airflow drives shared streams by :meth:`filter_shared_stream`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -85,6 +86,36 @@ def test_a_read_ends_after_a_count_with_the_commit_just_there(topic: Topic) -> N
 def test_a_read_ends_after_a_time_or_when_nothing_comes(topic: Topic, bounds: Bounds) -> None:
     produce(topic.config, topic.name, records(100), "d")
     assert consume(topic.config, topic.name, "group", nothing, bounds=bounds).count == 100
+
+
+def test_a_slow_handler_is_not_a_topic_without_records(topic: Topic) -> None:
+    produce(topic.config, topic.name, records(30), "d")
+    bounds = Bounds(end=False, idle=1)
+    found = consume(topic.config, topic.name, "group", lambda record: time.sleep(0.12), bounds=bounds)
+    assert found.count == 30
+
+
+def test_a_slow_handler_is_given_little_at_a_time(topic: Topic) -> None:
+    produce(topic.config, topic.name, records(30), "d")
+    batches: list[int] = []
+
+    def handle(batch: list[Record]) -> None:
+        batches.append(len(batch))
+        time.sleep(0.2 * len(batch))
+
+    consume(topic.config, topic.name, "group", handle, batch=True)
+    assert sum(batches) == 30
+    assert max(batches) <= 10  # two seconds' worth
+
+
+def test_records_that_take_longer_than_the_group_waits_end_the_read(
+    topic: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bigdata.kafka.reader.HANDLING_SECONDS", 2.0)
+    produce(topic.config, topic.name, records(3), "d")
+    with pytest.raises(DeliveryError, match=r"3 records were handled in \d s, longer than the 2 s that its group"):
+        consume(topic.config, topic.name, "group", lambda batch: time.sleep(8), batch=True, member="task")
+    assert topic.lag("group") == 3
 
 
 @pytest.mark.parametrize("wrong", [{"end": False}, {"count": -1}])
@@ -234,7 +265,7 @@ def test_two_members_share_the_partitions_and_neither_ends_before_all_is_read(to
         assert topic.lag("group") == 0
 
     def small_polls(reader: Reader) -> None:
-        reader._poll_records = 500
+        reader.pace.most = 500
 
     threads = [threading.Thread(target=read, args=(name,)) for name in found]
     threads[0].start()

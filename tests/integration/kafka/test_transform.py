@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -155,6 +156,25 @@ def test_a_try_that_was_taken_for_dead_cannot_commit(topic: Topic, output: Topic
     assert output.keys() == numbers(100)
 
 
+def test_a_transaction_that_takes_longer_than_brokers_wait_says_so(
+    topic: Topic, output: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bigdata.kafka.transform.TRANSACTION_TIMEOUT", 1.0)
+    produce(topic.config, topic.name, records(13), "d")
+    left = [13]
+
+    def slow(record: Record) -> Record:
+        left[0] -= 1
+        if not left[0]:
+            time.sleep(11)  # with ten in an open transaction, for whose end brokers look every ten seconds
+        return copy(record)
+
+    with pytest.raises(DeliveryError, match=r"13 records were handled in \d+ s, longer than the 1 s"):
+        run(topic, output, slow)
+    assert output.read() == []
+    assert topic.lag("group") == 13
+
+
 def test_members_come_and_go_in_mid_run(topic: Topic, output: Topic, tmp_path: Path) -> None:
     """Two processes share the partitions, a third is killed while it has some."""
     produce(topic.config, topic.name, records(30_000), "d")
@@ -226,7 +246,7 @@ def test_a_read_that_is_stopped_commits_what_is_done(topic: Topic, output: Topic
 
     def stop_after_one(reader: object) -> None:
         reader.stopped = stopped  # type: ignore[attr-defined]
-        reader._poll_records = 1_000  # type: ignore[attr-defined]
+        reader.pace.most = 1_000  # type: ignore[attr-defined]
 
     call = [topic.config, topic.name, "group", handle, output.name, "test.stop"]
     done = transform(*call, batch=True, opened=stop_after_one)
