@@ -13,6 +13,8 @@ ENTER := $(VENV)/bin/bigdata --version >/dev/null || { echo "$(VENV) is broken: 
 export AIRFLOW__BIGDATA__STATE_DIR := $(CURDIR)/$(STATE)
 SHELL := /bin/bash
 ARGS ?=
+# Side by side, a file at a time; ARGS=-n0 is one after the other.
+PARALLEL := -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint format ui down clean lock bench check-python up cluster cluster-down
@@ -24,7 +26,7 @@ run: $(STATE)/airflow/.migrated ## the main job, titanic_etl, on embedded Kafka,
 	@$(ENTER) && bigdata local up && bigdata run titanic_etl $(ARGS)
 
 test: $(VENV)/.dev $(STATE)/airflow/.migrated ## all tests that need no cluster
-	@$(ENTER) && python -m pytest -m 'not cluster and not soak' $(ARGS)
+	@$(ENTER) && python -m pytest -m 'not cluster and not soak' $(PARALLEL) $(ARGS)
 
 lint: $(VENV)/.dev ## ruff, mypy
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy

@@ -25,7 +25,7 @@ from bigdata.sensors.kafka import KafkaReadySensor
 PARAMS = {
     "topic": Param("kafka.smoke", type="string", pattern=r"^[a-zA-Z0-9._-]{1,249}$", description="Made if need be."),
     "partitions": Param(9, type="integer", minimum=1, description="Partitions of the topic, at least."),
-    "records": Param(1_000, type="integer", minimum=1, maximum=10_000_000, description="How many to send."),
+    "records": Param(1_000, type="integer", minimum=1, maximum=1_000_000, description="How many to send."),
     "brokers": Param(1, type="integer", minimum=1, description="Brokers that must be there."),
 }
 
