@@ -1,4 +1,4 @@
-"""The DAGs with the KafkaUsers of production, and nothing that these are not granted: tasks and Spark drivers come in by
+"""The DAGs with the KafkaUsers of production, and nothing that these are not granted: tasks and Spark come in by
 certificate, each by its own user. Strimzi's operators and the Spark operator are real, the broker is one.
 
 CHART_STRIMZI and CHART_SPARK_OPERATOR say where the charts are; their images must be to be had, as must ours.
