@@ -47,6 +47,8 @@ def _enter() -> None:
         if not key.endswith("CA_BUNDLE"):
             del os.environ[key]
     os.environ["AIRFLOW__BIGDATA__STATE_DIR"] = str(STATE)
+    # A test's JVM does not live long enough to earn back what its second compiler takes: half the time of all.
+    os.environ["JAVA_TOOL_OPTIONS"] = "-XX:TieredStopAtLevel=1"
     os.environ |= airflow_environment(ROOT)
     jars = ROOT / ".bigdata" / "jars"
     jars.mkdir(exist_ok=True)
