@@ -53,6 +53,8 @@ class Bench:
 
 def application(what: str = "show", task_try: TaskTry | None = None, **spec: Any) -> Application:
     """The job as an application of a task's try."""
+    # As for all JVMs of tests, see tests/conftest.py.
+    quick = {f"spark.{part}.extraJavaOptions": "-XX:TieredStopAtLevel=1" for part in ("driver", "executor")}
     mounted = {"volumeMounts": [{"name": "job", "mountPath": "/mnt/job"}]}
     named = task_try or TaskTry("cluster", "test", uuid.uuid4().hex)
     base = load(PI).with_name(named.name).with_labels(named.labels).with_variable(NAME_VARIABLE, named.name)
@@ -62,6 +64,7 @@ def application(what: str = "show", task_try: TaskTry | None = None, **spec: Any
         arguments=[what],
         volumes=[{"name": "job", "configMap": {"name": "job"}}],
         driver=mounted,
+        sparkConf=quick,
     ).with_spec(**spec)
 
 
