@@ -88,6 +88,21 @@ def test_settings_that_others_gave_a_topic_stay(api_client: Any, topics: Resourc
     assert found["metadata"]["labels"]["team"] == "data"
 
 
+def test_settings_of_earlier_calls_stay_but_for_what_was_refused(api_client: Any, topics: Resources) -> None:
+    def ensure(configs: dict[str, Any] | None = None, answer: str = "True") -> Any:
+        with Operator(topics, condition("Ready", answer, "KafkaError", "no")):
+            return ensure_topic_resource(api_client, "kafka", topics.namespace, "rows", 3, configs=configs)
+
+    ensure({"retention.ms": 1000})
+    both = {"cleanup.policy": "compact", "retention.ms": 1000}
+    assert ensure({"cleanup.policy": "compact"})["spec"]["config"] == both
+    assert ensure()["spec"]["config"] == both
+    assert ensure({"retention.ms": 2000})["spec"]["config"] == both | {"retention.ms": 2000}
+    with pytest.raises(ConfigError, match="KafkaError: no"):
+        ensure({"no.such": 1}, "False")
+    assert ensure({"retention.ms": 3000})["spec"]["config"] == {"retention.ms": 3000}
+
+
 def test_what_the_operator_refuses_is_told(api_client: Any, topics: Resources) -> None:
     refused = condition("Ready", "False", "KafkaError", "Replication factor: 7 larger than available brokers: 1.")
     with Operator(topics, refused), pytest.raises(ConfigError, match="rows: KafkaError: Replication factor: 7 larger"):

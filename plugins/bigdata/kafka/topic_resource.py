@@ -1,6 +1,7 @@
 """Topics by Strimzi's KafkaTopic resource: what the resource says, the topic operator makes true.
 
-Contract: a topic that is there keeps its partitions where they are more, and other settings that the resource has.
+Contract: a topic that is there keeps its partitions where they are more, and the settings that the call does not name,
+whoever made them.
 The call returns when the operator says that the topic is as this call wants it, not when the resource is stored.
 """
 
@@ -46,7 +47,8 @@ def ensure_topic_resource(
     there = resources.read(name)
     if there and there["metadata"].get("labels", {}).get(_CLUSTER) != cluster:
         raise StackError("kafka", f"KafkaTopic {namespace}/{name} is of another cluster", f"This one is {cluster}")
-    spec = _spec(topic, partitions, replication_factor, configs or {}, (there or {}).get("spec", {}))
+    settings = {**_settings(there or {}), **(configs or {})}
+    spec = _spec(topic, partitions, replication_factor, settings, (there or {}).get("spec", {}))
     body = {
         "apiVersion": f"{TOPIC.group}/{TOPIC.version}",
         "kind": TOPIC.kind,
@@ -64,14 +66,32 @@ def resource_name(topic: str) -> str:
     return f"{plain[:200]}-{hashlib.sha256(topic.encode()).hexdigest()[:8]}"
 
 
-def _spec(topic: str, partitions: int, replicas: int, configs: Mapping[str, Any], now: Mapping[str, Any]) -> Object:
+def _settings(there: Mapping[str, Any]) -> Object:
+    """What earlier calls have set: an apply that no longer names it would take it back.
+
+    Not that of a topic which is not ready: the operator may have refused one of these.
+    """
+    status, metadata = there.get("status", {}), there.get("metadata", {})
+    is_ready = condition(status, "Ready").get("status") == "True"
+    if not is_ready or status.get("observedGeneration", 0) < metadata.get("generation", 0):
+        return {}
+    ours = {
+        field.removeprefix("f:")
+        for entry in metadata.get("managedFields", ())
+        if entry["manager"] == MANAGER and entry["operation"] == "Apply"
+        for field in entry["fieldsV1"].get("f:spec", {}).get("f:config", {})
+    }
+    return {key: value for key, value in there["spec"].get("config", {}).items() if key in ours}
+
+
+def _spec(topic: str, partitions: int, replicas: int, settings: Mapping[str, Any], now: Mapping[str, Any]) -> Object:
     spec: dict[str, Any] = {"topicName": topic}
     if partitions > 0 or "partitions" in now:
         spec["partitions"] = max(partitions, now.get("partitions", -1))
     if "replicas" in now or replicas > 0:
         spec["replicas"] = now.get("replicas", replicas)  # another number is a job for Cruise Control
-    if configs:
-        spec["config"] = dict(configs)
+    if settings:
+        spec["config"] = dict(settings)
     return spec
 
 
