@@ -91,7 +91,7 @@ class AirflowUI(Service):
 
 
 def wait_for_dags(
-    url: str, who: Login, dags: Path, since: float, timeout: float = 120.0, quiet: float = 30.0
+    url: str, who: Login, dags: Path, since: float, timeout: float = 300.0, quiet: float = 30.0
 ) -> dict[str, str]:
     """Wait until Airflow has read each file with DAGs, some seconds after its parts are healthy.
 

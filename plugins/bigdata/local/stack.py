@@ -50,7 +50,7 @@ class Stack:
     :param start_timeout: seconds a service gets from its start to its first answer.
     """
 
-    def __init__(self, settings: Settings, *, patience: float = 30.0, start_timeout: float = 120.0) -> None:
+    def __init__(self, settings: Settings, *, patience: float = 30.0, start_timeout: float = 300.0) -> None:
         self.settings, self.patience, self.start_timeout = settings, patience, start_timeout
         self.state_dir = settings.state_dir
 
