@@ -31,7 +31,7 @@ def test_a_success_ends_the_task_without_a_worker(api: Api, witness: Witness) ->
     assert (result["state"], result["exit_code"]) == ("SUCCEEDED", 0)
     assert result["application_id"].startswith("spark-")
     assert result["driver_pod"].endswith("-driver")
-    assert sum(result["executors"].values()) == 1  # FAILED where the machine is so busy that its pod is killed first
+    assert result["executors"] == {"COMPLETED": 1}
     assert result["seconds"]["RUNNING"] > 1
 
 
