@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 
 from bigdata.kafka.config import KafkaConfig
+from bigdata.kafka.membership import members
 from bigdata.kafka.produce import produce
 from bigdata.kafka.records import Record
 from bigdata.kafka.topics import ensure_topic
@@ -99,13 +100,7 @@ class Watched:
 
     def members(self) -> int:
         """Consumers of the group, as the broker counts them."""
-        from kafka import KafkaAdminClient
-
-        admin = KafkaAdminClient(**self.config.client_options())
-        try:
-            return len(admin.describe_groups([self.group])[self.group]["members"])
-        finally:
-            admin.close()
+        return members(self.config, self.group)
 
 
 @pytest.fixture(scope="module")

@@ -123,6 +123,18 @@ class KafkaConfig:
 
 
 @contextmanager
+def admin_of(config: KafkaConfig) -> Iterator[Any]:
+    """A ``KafkaAdminClient`` that is closed at the end."""
+    from kafka import KafkaAdminClient
+
+    admin = KafkaAdminClient(**config.client_options())
+    try:
+        yield admin
+    finally:
+        admin.close()
+
+
+@contextmanager
 def reachable(config: KafkaConfig) -> Iterator[None]:
     """Turn "no broker answers" and "not let in" of any client into one clear error.
 

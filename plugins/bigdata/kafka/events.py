@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import Any
 
 from bigdata.kafka.records import Record
 
@@ -12,15 +13,37 @@ from bigdata.kafka.records import Record
 LONGEST_VALUE = 64 * 1024
 
 
-class Message(NamedTuple):
-    """A record for those who choose by its content.
+class Message:
+    """A record for those who choose by its content, which is read when somebody asks."""
 
-    :param event: see :func:`described`.
-    :param value: whole, also where the event leaves it out.
-    """
+    def __init__(self, record: Record) -> None:
+        self._record = record
 
-    event: dict[str, Any]
-    value: Any
+    @cached_property
+    def event(self) -> dict[str, Any]:
+        """See :func:`described`."""
+        record = self._record
+        is_large = record.value is not None and len(record.value) > LONGEST_VALUE
+        encoding, value = ("omitted", None) if is_large else self._parsed
+        return {
+            "topic": record.topic,
+            "partition": record.partition,
+            "offset": record.offset,
+            "timestamp": record.timestamp,
+            "key": None if record.key is None else record.key.decode(errors="replace"),
+            "value": value,
+            "encoding": encoding,
+            "headers": {name: data.decode(errors="replace") for name, data in record.headers},
+        }
+
+    @property
+    def value(self) -> Any:
+        """Whole, also where the event leaves it out."""
+        return self._parsed[1]
+
+    @cached_property
+    def _parsed(self) -> tuple[str, Any]:
+        return _value(self._record.value)
 
 
 def described(record: Record) -> dict[str, Any]:
@@ -29,24 +52,7 @@ def described(record: Record) -> dict[str, Any]:
     ``value`` is the JSON value, or the text; ``encoding`` says ``json``, ``text``, ``base64``, or ``omitted`` for one
     that is larger than :data:`LONGEST_VALUE`, which can be read where the record is.
     """
-    return message(record).event
-
-
-def message(record: Record) -> Message:
-    """A record, described and whole."""
-    encoding, value = _value(record.value)
-    is_large = record.value is not None and len(record.value) > LONGEST_VALUE
-    event = {
-        "topic": record.topic,
-        "partition": record.partition,
-        "offset": record.offset,
-        "timestamp": record.timestamp,
-        "key": None if record.key is None else record.key.decode(errors="replace"),
-        "value": None if is_large else value,
-        "encoding": "omitted" if is_large else encoding,
-        "headers": {name: data.decode(errors="replace") for name, data in record.headers},
-    }
-    return Message(event, value)
+    return Message(record).event
 
 
 def _value(data: bytes | None) -> tuple[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from bigdata.kafka.config import KafkaConfig
+from bigdata.kafka.config import KafkaConfig, admin_of
 
 if TYPE_CHECKING:
     from bigdata.kafka.reader import Reader
@@ -36,22 +36,13 @@ def members(config: KafkaConfig, group: str) -> int:
 
     :raises kafka.errors.KafkaError: the brokers do not say.
     """
-    from kafka import KafkaAdminClient
-
-    admin = KafkaAdminClient(**config.client_options())
-    try:
+    with admin_of(config) as admin:
         return len(admin.describe_groups([group])[group]["members"])
-    finally:
-        admin.close()
 
 
 def leave(config: KafkaConfig, group: str, member: str) -> None:
     """Take a named member out of its group, which the client does only for those without a name."""
-    from kafka import KafkaAdminClient
     from kafka.admin import MemberToRemove
 
-    admin = KafkaAdminClient(**config.client_options())
-    try:
+    with admin_of(config) as admin:
         admin.remove_group_members(group, [MemberToRemove(group_instance_id=member)])
-    finally:
-        admin.close()

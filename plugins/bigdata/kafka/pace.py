@@ -30,4 +30,12 @@ class Pace:
     def took(self, records: int, seconds: float) -> None:
         """Take note of how long so many records took."""
         fit = int(records * _SECONDS / max(seconds, 1e-6))
-        self._size = max(1, min(fit, _FASTER * self._size, self.most))
+        self._size = max(1, min(fit, _FASTER * self._size))
+
+
+def too_slow(records: int, seconds: float, limit: float, who: str) -> str:
+    """That so many records took longer than somebody waits.
+
+    :param limit: seconds.
+    """
+    return f"{records} records were handled in {seconds:.0f} s, longer than the {limit:.0f} s that {who}"

@@ -63,8 +63,8 @@ def condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
     return next((item for item in status.get("conditions", []) if item.get("type") == kind), {})
 
 
-def cluster_problem(found: Mapping[str, Any] | None) -> str:
-    """What keeps a Kafka resource from being ready, by the operator's own word; "" when nothing does.
+def unready(found: Mapping[str, Any] | None) -> str:
+    """What keeps a resource of Strimzi's from being ready, by the operator's own word; "" when nothing does.
 
     :param found: the resource; None: there is none.
     """

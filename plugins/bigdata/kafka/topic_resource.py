@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bigdata.errors import ConfigError, StackError
-from bigdata.kafka.strimzi import TOPIC, condition
+from bigdata.kafka.strimzi import TOPIC, condition, unready
 from bigdata.kubernetes.resources import Object, Resources
 from bigdata.kubernetes.watch import follow_for
 
@@ -47,7 +47,7 @@ def ensure_topic_resource(
     there = resources.read(name)
     if there and there["metadata"].get("labels", {}).get(_CLUSTER) != cluster:
         raise StackError("kafka", f"KafkaTopic {namespace}/{name} is of another cluster", f"This one is {cluster}")
-    settings = {**_settings(there or {}), **(configs or {})}
+    settings = {**_settings(there), **(configs or {})}
     spec = _spec(topic, partitions, replication_factor, settings, (there or {}).get("spec", {}))
     body = {
         "apiVersion": f"{TOPIC.group}/{TOPIC.version}",
@@ -66,18 +66,16 @@ def resource_name(topic: str) -> str:
     return f"{plain[:200]}-{hashlib.sha256(topic.encode()).hexdigest()[:8]}"
 
 
-def _settings(there: Mapping[str, Any]) -> Object:
+def _settings(there: Mapping[str, Any] | None) -> Object:
     """What earlier calls have set: an apply that no longer names it would take it back.
 
     Not that of a topic which is not ready: the operator may have refused one of these.
     """
-    status, metadata = there.get("status", {}), there.get("metadata", {})
-    is_ready = condition(status, "Ready").get("status") == "True"
-    if not is_ready or status.get("observedGeneration", 0) < metadata.get("generation", 0):
+    if there is None or unready(there):
         return {}
     ours = {
         field.removeprefix("f:")
-        for entry in metadata.get("managedFields", ())
+        for entry in there["metadata"].get("managedFields", ())
         if entry["manager"] == MANAGER and entry["operation"] == "Apply"
         for field in entry["fieldsV1"].get("f:spec", {}).get("f:config", {})
     }

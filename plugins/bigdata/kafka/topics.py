@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 from bigdata.errors import ConfigError, DeliveryError, StackError
-from bigdata.kafka.config import KafkaConfig, reachable, why
+from bigdata.kafka.config import KafkaConfig, admin_of, reachable, why
 
 log = logging.getLogger(__name__)
 
@@ -100,20 +100,17 @@ def _ask(config: KafkaConfig, topic: str, ask: Callable[[Any], T]) -> T:
 
 @contextmanager
 def _admin(config: KafkaConfig, topic: str) -> Iterator[Any]:
-    from kafka import KafkaAdminClient
     from kafka.errors import BrokerResponseError, RetriableError
 
-    admin = KafkaAdminClient(**config.client_options())
-    try:
-        yield admin
-    except RetriableError:
-        raise
-    except (BrokerResponseError, ValueError) as error:
-        if "Authorization" in type(error).__name__:
+    with admin_of(config) as admin:
+        try:
+            yield admin
+        except RetriableError:
             raise
-        raise ConfigError(f"topic {topic!r}: {_said(error)}") from error
-    finally:
-        admin.close()
+        except (BrokerResponseError, ValueError) as error:
+            if "Authorization" in type(error).__name__:
+                raise
+            raise ConfigError(f"topic {topic!r}: {_said(error)}") from error
 
 
 def _ensure(admin: Any, topic: str, partitions: int, replication_factor: int, wanted: Mapping[str, str]) -> Topic:

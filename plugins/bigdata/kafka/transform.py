@@ -26,6 +26,7 @@ from bigdata.kafka.consume import PROGRESS_SECONDS, Consumed
 from bigdata.kafka.dead_letters import DeadLetters
 from bigdata.kafka.handling import Decode, Handling
 from bigdata.kafka.outbox import DELIVERY_TIMEOUT, Outbox
+from bigdata.kafka.pace import too_slow
 from bigdata.kafka.reader import STALL_TIMEOUT, Reader
 from bigdata.kafka.records import DELIVERY_HEADER, Record
 from bigdata.kafka.topics import require_topic
@@ -143,9 +144,8 @@ class _Transactions:
         except DeliveryError as error:
             if took < TRANSACTION_TIMEOUT:
                 raise
-            waits = f"the {TRANSACTION_TIMEOUT:.0f} s that the brokers wait for a transaction"
-            why = f"{self._records} records were handled in {took:.0f} s, longer than {waits}"
-            raise DeliveryError(self._topic, self._made, 0, why) from error
+            why_not = too_slow(self._records, took, TRANSACTION_TIMEOUT, "the brokers wait for a transaction")
+            raise DeliveryError(self._topic, self._made, 0, why_not) from error
         self._reader.committed(offsets, self._records)
         self.produced += self._made
         self._open, self._group, self._records, self._made = {}, None, 0, 0

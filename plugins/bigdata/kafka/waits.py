@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bigdata.kafka.config import KafkaConfig, reachable
+from bigdata.kafka.config import KafkaConfig, admin_of, reachable
 from bigdata.kafka.formats import Json
 from bigdata.kafka.records import BadRecord, Record
 from bigdata.kafka.topics import describe_topic, require_topic
@@ -86,14 +86,8 @@ def cluster_unready(config: KafkaConfig, brokers: int = 1, topics: Iterable[str]
 
     :raises StackError: no broker answers at all.
     """
-    from kafka import KafkaAdminClient
-
-    with reachable(config):
-        admin = KafkaAdminClient(**config.client_options())
-        try:
-            found = [broker for broker in admin.describe_cluster()["brokers"] if not broker.get("is_fenced")]
-        finally:
-            admin.close()
+    with reachable(config), admin_of(config) as admin:
+        found = [broker for broker in admin.describe_cluster()["brokers"] if not broker.get("is_fenced")]
     if len(found) < brokers:
         return f"{len(found)} of {brokers} brokers are there"
     for topic in topics:

@@ -193,13 +193,13 @@ class KafkaReadySensor(KafkaSensor):
     def first(self) -> str | None:
         """See :class:`KafkaSensor`."""
         from bigdata import connections
-        from bigdata.kafka.strimzi import KAFKA, cluster_problem
+        from bigdata.kafka.strimzi import KAFKA, unready
         from bigdata.kubernetes.resources import Resources
 
         if (cluster := self._cluster()) is None:
             return None
         resources = Resources(connections.kubernetes_client(), KAFKA, cluster.namespace)
-        problem = cluster_problem(resources.read(cluster.name))
+        problem = unready(resources.read(cluster.name))
         return f"Kafka {cluster.namespace}/{cluster.name}: {problem}" if problem else None
 
     def _cluster(self) -> StrimziCluster | None:

@@ -74,7 +74,7 @@ class KafkaMessages(SharedStreamProducer):
 
     async def open_stream(self) -> AsyncIterator[tuple[Any, Place]]:
         """Yield records and their places."""
-        from bigdata.kafka.events import message
+        from bigdata.kafka.events import Message
         from bigdata.kafka.waits import to_record
 
         self._consumer = await self._connect()
@@ -85,7 +85,7 @@ class KafkaMessages(SharedStreamProducer):
             batches = await self._call(self._poll, _OUTSTANDING - self._outstanding)
             for found in [found for batch in batches.values() for found in batch]:
                 self._outstanding += 1
-                yield message(to_record(found)), Place(found.topic, found.partition, found.offset)
+                yield Message(to_record(found)), Place(found.topic, found.partition, found.offset)
 
     def get_advance_lane(self, broker_payload: Place) -> Hashable:
         """Commits wait for each other within a partition only."""

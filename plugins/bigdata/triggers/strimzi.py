@@ -13,7 +13,7 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from bigdata.errors import ClusterError
-from bigdata.kafka.strimzi import KAFKA, cluster_problem
+from bigdata.kafka.strimzi import KAFKA, unready
 from bigdata.triggers.clusters import Cluster, shared_watch
 
 
@@ -38,7 +38,7 @@ class KafkaResourceTrigger(BaseTrigger):
         told, watch = "", shared_watch(Cluster(**self.cluster), KAFKA, self.namespace, selector="")
         try:
             async for found in watch.observe(self.name):
-                problem = cluster_problem(found)
+                problem = unready(found)
                 if not problem:
                     self.log.info("Kafka %s/%s is ready", self.namespace, self.name)
                     yield TriggerEvent({"found": None})
